@@ -1,0 +1,99 @@
+"""Celery wakes; the database claims (design §2 rule 5).
+
+There is one task, `b24app.wake(queue)`, and one beat entry, the sweep. A message carries nothing but the name
+of a queue, so losing every one of them costs the seconds until the next sweep and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
+
+SWEEP_EVERY = 5.0
+
+
+def broker_options(url: str, var_dir: Any) -> dict[str, Any]:
+    """Transport options by broker; the filesystem's folders are made here, so nobody makes them by hand."""
+    if url.startswith("filesystem:"):
+        folders = {name: var_dir / "broker" / name for name in ("messages", "control", "processed")}
+        for folder in folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
+        return {
+            "data_folder_in": str(folders["messages"]),
+            "data_folder_out": str(folders["messages"]),
+            "control_folder": str(folders["control"]),
+            "processed_folder": str(folders["processed"]),
+            "store_processed": False,
+            # The default of one second would be most of a result's latency.
+            "polling_interval": 0.05,
+        }
+    if url.startswith("redis"):
+        return {
+            "visibility_timeout": 3600,
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "retry_on_timeout": True,
+        }
+    return {"confirm_publish": False}
+
+
+def make_app() -> Celery:
+    from django.conf import settings
+
+    made = Celery("b24app")
+    made.conf.update(
+        broker_url=settings.CELERY_BROKER_URL,
+        broker_transport_options=broker_options(settings.CELERY_BROKER_URL, settings.VAR_DIR),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=2,
+        broker_heartbeat=10,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=False,
+        # A poison task came back 15 times in 16 s; the database knows what is undone (design §5).
+        task_reject_on_worker_lost=False,
+        task_publish_retry=False,
+        task_default_queue="b24-wake",
+        worker_concurrency=settings.WORKER_CONCURRENCY,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        event_queue_ttl=60,
+        timezone="UTC",
+        beat_schedule_filename=str(settings.VAR_DIR / "celerybeat-schedule"),
+        # A wake is worth nothing once the next one is due.
+        beat_schedule={
+            "sweep": {
+                "task": "b24app.wake",
+                "schedule": SWEEP_EVERY,
+                "args": ["sweep"],
+                "options": {"expires": SWEEP_EVERY},
+            }
+        },
+        imports=["b24app.work"],
+    )
+    return made
+
+
+app = make_app()
+
+
+@worker_process_init.connect
+def _forget_inherited_connections(**_kwargs: Any) -> None:
+    """A connection made before the fork must not be shared between children."""
+    from django.db import connections
+
+    for connection in connections.all(initialized_only=True):
+        connection.inc_thread_sharing()
+        connection.connection = None

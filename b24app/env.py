@@ -1,0 +1,154 @@
+"""The environment, read once: every setting is named, typed, checked, and refused with a sentence.
+
+A secret may also come as a file: `SECRET_KEY_FILE=/run/secrets/key`. A `.env` in the project's root is read
+where a variable is not set already.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+from environs import EnvError, FileAwareEnv
+
+from portals.crypto import fernet_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = FileAwareEnv(file_suffix="_FILE")
+
+
+def load() -> None:
+    """Reads `.env` beside manage.py, if there is one."""
+    env.read_env(str(BASE_DIR / ".env"), recurse=False)
+
+
+def text(name: str, default: str = "") -> str:
+    return _read(env.str, name, default)
+
+
+def flag(name: str, default: bool = False) -> bool:
+    return _read(env.bool, name, default)
+
+
+def number(name: str, default: int, low: int, high: int) -> int:
+    value: int = _read(env.int, name, default)
+    if not low <= value <= high:
+        raise ImproperlyConfigured(f"{name} is {value}; set it between {low} and {high}.")
+    return value
+
+
+def comma_list(name: str, default: str = "") -> list[str]:
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def url(name: str, value: str) -> str:
+    """`value` without its last slash. Raises ImproperlyConfigured where it is no http(s) URL."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ImproperlyConfigured(f"{name} holds {value[:200]!r}; write a URL such as https://hub.example.com.")
+    return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def secret(name: str, debug: bool) -> str:
+    """A secret that production must bring; while DEBUG is on, one is made and kept under `var/`."""
+    value = text(name)
+    if value:
+        return value
+    if runner():
+        # Robot code runs without our secrets (design §2 rule 8): what it gets opens nothing.
+        return Fernet.generate_key().decode()
+    if not debug:
+        raise ImproperlyConfigured(
+            f"{name} is not set. Set {name} (or {name}_FILE) in the environment or in .env; "
+            f"docs/operations.md says what it is for. For a try-out on a laptop, set DEBUG=on instead."
+        )
+    return _kept_secret(name)
+
+
+def encryption_keys(debug: bool) -> list[str]:
+    keys = [key.strip() for key in secret("ENCRYPTION_KEYS", debug).split(",") if key.strip()]
+    for place, key in enumerate(keys, 1):
+        try:
+            fernet_key(key)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"ENCRYPTION_KEYS, key {place}: {error}.") from None
+    return keys
+
+
+def public_url(debug: bool, default: str) -> str:
+    value = text("PUBLIC_URL")
+    if not value:
+        if not debug and not runner():
+            raise ImproperlyConfigured(
+                "PUBLIC_URL is not set. Set it to the address Bitrix24 calls this hub by, "
+                "such as https://hub.example.com."
+            )
+        value = default
+    return url("PUBLIC_URL", value)
+
+
+def database(debug: bool) -> dict[str, Any]:
+    """Django's DATABASES entry. SQLite paths are relative to the project's root; folders are made."""
+    address = text("DATABASE_URL", "sqlite:///var/hub.sqlite3")
+    try:
+        config: dict[str, Any] = dict(dj_database_url.parse(address))
+    except Exception:
+        raise ImproperlyConfigured(
+            "DATABASE_URL can't be read; write sqlite:///var/hub.sqlite3 or postgres://user:password@host:5432/name."
+        ) from None
+    engine = config["ENGINE"].rsplit(".", 1)[-1]
+    if engine == "sqlite3":
+        path = BASE_DIR / config["NAME"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        config["NAME"] = str(path)
+        config["CONN_MAX_AGE"] = None
+        config["OPTIONS"] = {
+            # Every read-then-write takes its lock at once; without it thousands of "locked" errors (design §2).
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+        }
+    elif engine == "postgresql":
+        config["CONN_MAX_AGE"] = None
+        # A dead database must be an error within moments, never a hang; so no pool either.
+        config["OPTIONS"] = {"connect_timeout": 2, **config.get("OPTIONS", {})}
+    else:
+        raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
+    return config
+
+
+def runner() -> bool:
+    """Whether this process is a robot's runner, which holds no secret of ours."""
+    return os.environ.get("B24_RUNNER") == "1"
+
+
+def _read(parse: Any, name: str, default: Any) -> Any:
+    try:
+        return parse(name, default)
+    except (EnvError, ValueError, OSError) as error:
+        raise ImproperlyConfigured(f"{name} is wrong: {error}") from None
+
+
+def _kept_secret(name: str) -> str:
+    path = BASE_DIR / "var" / f"dev-{name.lower().replace('_', '-')}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(Fernet.generate_key().decode() if name == "ENCRYPTION_KEYS" else secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass
+    return path.read_text()

@@ -1,0 +1,1 @@
+"""What happened: calls that portals made, what was computed, what was sent back."""

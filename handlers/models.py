@@ -1,0 +1,250 @@
+"""A call and its story. Narrow rows change; wide ones are written once or twice (design §2)."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from portals.models import Portal
+from robots.models import RobotVersion
+
+
+class State(models.TextChoices):
+    RECEIVED = "received", _("received")
+    COMPUTING = "computing", _("computing")
+    READY = "ready", _("ready to send")
+    SENDING = "sending", _("being sent")
+    DELIVERED = "delivered", _("delivered")
+    NOT_AWAITED = "not_awaited", _("done, not awaited")
+    EXPIRED = "expired", _("expired: the wait was over")
+    REFUSED = "refused", _("refused by the portal")
+    FAILED = "failed", _("failed: a person must look")
+
+
+OPEN_STATES = (State.RECEIVED, State.COMPUTING, State.READY, State.SENDING)
+
+
+class Cause(models.TextChoices):
+    """Why a call ended as it did; a closed list."""
+
+    TOKEN_REFUSED = "token_refused", _("the portal does not know the token")
+    PROCESS_GONE = "process_gone", _("the process no longer exists")
+    PORTAL_GONE = "portal_gone", _("the portal is gone")
+    WAIT_OVER = "wait_over", _("the process had stopped waiting")
+    CODE_UNKNOWN = "code_unknown", _("no robot has this code")
+    INPUT_WRONG = "input_wrong", _("an input can't be read")
+    ROBOT_ERROR = "robot_error", _("the robot's code raised an error")
+    OUTPUT_WRONG = "output_wrong", _("the robot returned what it does not declare")
+    TIME_LIMIT = "time_limit", _("the robot ran too long")
+    MEMORY = "memory", _("the robot used too much memory")
+    PROCESS_DIED = "process_died", _("the robot's process died")
+    SEND_REFUSED = "send_refused", _("the portal refused the result")
+
+
+class Confirmation(models.TextChoices):
+    """How far it is known that a delivered result arrived (contract §7)."""
+
+    NONE = "", _("nothing to confirm")
+    LOOK = "look", _("will be looked for")
+    REPEAT = "repeat", _("will be sent once more")
+    CONFIRMED = "confirmed", _("arrived")
+    UNOBSERVABLE = "unobservable", _("taken; arrival not observable on this plan")
+    STUCK = "stuck", _("the portal took it, the process still waits")
+
+
+class Sending(models.Model):
+    """One request that carried results: the intent is committed before it, the answer right after it."""
+
+    class Outcome(models.TextChoices):
+        OPEN = "open", _("no answer yet")
+        ANSWERED = "answered", _("answered")
+        PASSES = "passes", _("could not be taken now")
+        UNKNOWN = "unknown", _("the answer is not known")
+        TROUBLE = "trouble", _("the portal's trouble")
+
+    portal = models.ForeignKey(Portal, on_delete=models.CASCADE, verbose_name=_("portal"))
+    started_at = models.DateTimeField(_("sent"))
+    answered_at = models.DateTimeField(_("answered"), null=True, blank=True)
+    # Results, log lines and looks in it.
+    results = models.PositiveSmallIntegerField(_("results"), default=0)
+    lines = models.PositiveSmallIntegerField(_("log lines"), default=0)
+    looks = models.PositiveSmallIntegerField(_("looks"), default=0)
+    seconds = models.FloatField(_("seconds"), null=True, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=8, choices=Outcome, default=Outcome.OPEN)
+    code = models.CharField(_("code"), max_length=64, blank=True)
+    text = models.CharField(_("text"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("sending")
+        verbose_name_plural = _("sendings")
+        indexes = [models.Index(fields=["portal", "-id"], name="sending_portal")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class Invocation(models.Model):
+    """One run of one call: (portal, token, run). Only `handlers/claims.py` writes state, lease and fence."""
+
+    portal = models.ForeignKey(Portal, on_delete=models.PROTECT, verbose_name=_("portal"))
+    # sha256 of the event token: one token, one call, however often it is sent.
+    token_hash = models.BinaryField(max_length=32)
+    run = models.PositiveSmallIntegerField(_("run"), default=1)
+    robot_code = models.CharField(_("robot"), max_length=128)
+    version = models.ForeignKey(
+        RobotVersion, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("version"), db_index=False
+    )
+    workflow_id = models.CharField(_("process"), max_length=128, blank=True)
+    document_id = models.CharField(_("document"), max_length=255, blank=True)
+    document_type = models.CharField(_("document type"), max_length=255, blank=True)
+    waits = models.BooleanField(_("the process waits"))
+
+    state = models.CharField(_("state"), max_length=12, choices=State, default=State.RECEIVED)
+    cause = models.CharField(_("cause"), max_length=16, choices=Cause, blank=True, default="")
+    due_at = models.DateTimeField(_("due"))
+    deadline = models.DateTimeField(_("deadline"), null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    owner = models.CharField(max_length=64, blank=True, default="")
+    fence = models.PositiveIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(_("tries to compute"), default=0)
+    sends = models.PositiveSmallIntegerField(_("times sent"), default=0)
+    repeats = models.PositiveSmallIntegerField(_("times the call came again"), default=0)
+    sending = models.ForeignKey(
+        Sending, on_delete=models.SET_NULL, null=True, blank=True, db_index=False, verbose_name=_("last sending")
+    )
+
+    called_at = models.DateTimeField(_("called"))
+    received_at = models.DateTimeField(_("received"))
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    computed_at = models.DateTimeField(_("computed"), null=True, blank=True)
+    sent_at = models.DateTimeField(_("last sent"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    released_at = models.DateTimeField(_("released"), null=True, blank=True)
+    confirmed_at = models.DateTimeField(_("confirmed"), null=True, blank=True)
+    confirmation = models.CharField(
+        _("arrival"), max_length=12, choices=Confirmation, blank=True, default=Confirmation.NONE
+    )
+    # Next look or repeat; null: none owed.
+    confirm_at = models.DateTimeField(null=True, blank=True)
+    revision = models.CharField(_("code revision"), max_length=40, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("call")
+        verbose_name_plural = _("calls")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["portal", "token_hash", "run"], name="invocation_once_a_run"),
+            models.CheckConstraint(condition=Q(state__in=State.values), name="invocation_state_known"),
+            models.CheckConstraint(
+                condition=Q(cause="") | Q(cause__in=Cause.values), name="invocation_cause_known"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["portal", "robot_code", "due_at", "id"],
+                name="invocation_received",
+                condition=Q(state="received"),
+            ),
+            models.Index(
+                fields=["portal", "due_at", "id"], name="invocation_ready", condition=Q(state="ready")
+            ),
+            models.Index(
+                fields=["lease_until"], name="invocation_leased", condition=Q(state__in=["computing", "sending"])
+            ),
+            models.Index(
+                fields=["deadline"],
+                name="invocation_deadline",
+                condition=Q(state__in=["received", "ready"], deadline__isnull=False),
+            ),
+            models.Index(
+                fields=["portal", "confirm_at"],
+                name="invocation_confirm",
+                condition=Q(confirm_at__isnull=False),
+            ),
+            models.Index(
+                fields=["state", "-id"], name="invocation_attention", condition=Q(state__in=["failed", "refused"])
+            ),
+            models.Index(fields=["workflow_id"], name="invocation_workflow"),
+            models.Index(fields=["document_id"], name="invocation_document"),
+            models.Index(fields=["robot_code", "-id"], name="invocation_robot"),
+            models.Index(fields=["portal", "-id"], name="invocation_portal"),
+            models.Index(fields=["received_at"], name="invocation_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class InvocationBody(models.Model):
+    """What came in and what went out: written at acceptance and at the end."""
+
+    invocation = models.OneToOneField(
+        Invocation, on_delete=models.CASCADE, primary_key=True, related_name="body", verbose_name=_("call")
+    )
+    event_token = models.BinaryField()
+    # {"properties": {id: raw}, "document_id": [...], "document_type": [...], "timeout_duration": int,
+    #  "auth": {"member_id", "user_id", "domain", "scope"}}: JSON text, since it is never searched.
+    call = models.TextField()
+    # The token's one result for ever, as it goes over the wire: {"values": {...}, "log": str | null}; '' none yet.
+    result = models.TextField(blank=True, default="")
+    # Lines for the process's own log: [str, …].
+    lines = models.TextField(blank=True, default="")
+
+    class Meta:
+        verbose_name = _("call's body")
+        verbose_name_plural = _("calls' bodies")
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class Attempt(models.Model):
+    """One thing that went wrong on a call's way, or that a person did to it."""
+
+    class Step(models.TextChoices):
+        ACCEPT = "accept", _("taken in")
+        COMPUTE = "compute", _("computing")
+        SEND = "send", _("sending")
+        CONFIRM = "confirm", _("confirming")
+        PERSON = "person", _("by a person")
+
+    invocation = models.ForeignKey(
+        Invocation, on_delete=models.CASCADE, related_name="attempts", verbose_name=_("call")
+    )
+    step = models.CharField(_("step"), max_length=8, choices=Step)
+    at = models.DateTimeField(_("at"))
+    code = models.CharField(_("code"), max_length=64)
+    text = models.CharField(_("what happened"), max_length=1000, blank=True)
+    # {"type", "message", "file", "line"} of a robot's failure: no locals, scrubbed.
+    detail = models.JSONField(null=True, blank=True)
+    sending = models.ForeignKey(Sending, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    actor = models.CharField(_("who"), max_length=150, blank=True)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.code}"
+
+
+class RefusedCall(models.Model):
+    """A call that proved nothing: when, from where, which portal it claimed, why (bounded, scrubbed)."""
+
+    at = models.DateTimeField(_("at"))
+    address = models.CharField(_("from"), max_length=45, blank=True)
+    application = models.CharField(_("application"), max_length=50, blank=True)
+    member_id = models.CharField(_("claimed portal"), max_length=64, blank=True)
+    domain = models.CharField(_("claimed domain"), max_length=255, blank=True)
+    robot_code = models.CharField(_("robot"), max_length=128, blank=True)
+    reason = models.CharField(_("why"), max_length=40)
+
+    class Meta:
+        verbose_name = _("refused call")
+        verbose_name_plural = _("refused calls")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.reason

@@ -1,0 +1,1 @@
+"""Who we talk to: applications, portals, their tokens, limits and leases."""

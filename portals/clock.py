@@ -1,0 +1,24 @@
+"""The one clock that decides: the database's.
+
+Leases, retries and deadlines are written by one process and read by another, perhaps on a machine whose clock
+is an hour off; so they are all in database time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.conf import settings
+from django.db import connection
+
+
+def db_now() -> dt.datetime:
+    """The database's time, aware, in UTC, moved by `CLOCK_OFFSET_SECONDS` (a hook of tests)."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT clock_timestamp()")
+            now = cursor.fetchone()[0]
+        else:
+            cursor.execute("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")
+            now = dt.datetime.fromisoformat(cursor.fetchone()[0]).replace(tzinfo=dt.UTC)
+    return now + dt.timedelta(seconds=settings.CLOCK_OFFSET_SECONDS)

@@ -1,0 +1,126 @@
+"""Secrets at rest: one Fernet key list, one field, one keyed hash.
+
+`ENCRYPTION_KEYS` is a list: the first key encrypts, every key decrypts, so keys are changed by putting a new
+one in front and running `rotate_encryption_keys`. Nothing here ties a secret to `SECRET_KEY`, which may be
+changed at any time to end all sessions.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from functools import lru_cache
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.db import models
+
+
+class SecretUnreadable(Exception):
+    """No key of ENCRYPTION_KEYS opens a stored secret. Put the key that wrote it back into the list."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A stored secret can't be read with any key of ENCRYPTION_KEYS. Add the key that encrypted it back."
+        )
+
+
+def fernet_key(text: str) -> bytes:
+    """A Fernet key as it is, or one derived from a passphrase of 32 characters and more.
+
+    Raises ValueError (without the text) where it is neither.
+    """
+    try:
+        if len(base64.urlsafe_b64decode(text.encode())) == 32:
+            return text.encode()
+    except (binascii.Error, ValueError):
+        pass
+    if len(text) < 32:
+        raise ValueError("each key must be a Fernet key or a passphrase of at least 32 characters")
+    return base64.urlsafe_b64encode(hashlib.sha256(b"b24-encryption:" + text.encode()).digest())
+
+
+@lru_cache(maxsize=4)
+def _ring(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(fernet_key(key)) for key in keys])
+
+
+def ring() -> MultiFernet:
+    """The keys in force; a cheap look-up, so that tests may change the setting."""
+    return _ring(tuple(settings.ENCRYPTION_KEYS))
+
+
+def encrypt(data: bytes) -> bytes:
+    """Encrypted with the first key."""
+    return ring().encrypt(data)
+
+
+def decrypt(data: bytes) -> bytes:
+    """Decrypted with whichever key fits. Raises SecretUnreadable."""
+    try:
+        return ring().decrypt(bytes(data))
+    except InvalidToken:
+        raise SecretUnreadable from None
+
+
+def rotate(data: bytes) -> bytes:
+    """The same secret under the first key. Raises SecretUnreadable."""
+    try:
+        return ring().rotate(bytes(data))
+    except InvalidToken:
+        raise SecretUnreadable from None
+
+
+def keyed_hashes(text: str) -> list[bytes]:
+    """HMAC-SHA256 of the text (32 bytes) under each key of ENCRYPTION_KEYS, the first key's first.
+
+    What is written carries the first; what is read may match any, so a key can be changed.
+    """
+    return [
+        hmac.new(b"b24-hash:" + fernet_key(key), text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+        for key in settings.ENCRYPTION_KEYS
+    ]
+
+
+def keyed_hash(text: str) -> bytes:
+    """What is written of a secret that must only be recognised again (32 bytes)."""
+    return keyed_hashes(text)[0]
+
+
+class EncryptedTextField(models.Field):  # type: ignore[type-arg]  # stubs want the two types, runtime has none
+    """Text in Python, a Fernet token in the database; '' is stored as nothing at all.
+
+    It can't be looked up by value (every encryption differs), shows nothing in the admin and is not editable
+    by a plain form.
+    """
+
+    description = "Encrypted text"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("default", "")
+        kwargs.setdefault("blank", True)
+        kwargs.setdefault("editable", False)
+        super().__init__(*args, **kwargs)
+
+    def get_internal_type(self) -> str:
+        return "BinaryField"
+
+    def from_db_value(self, value: bytes | memoryview | None, expression: Any, connection: Any) -> str:
+        return decrypt(bytes(value)).decode() if value else ""
+
+    def to_python(self, value: Any) -> Any:
+        return value
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        return connection.Database.Binary(encrypt(value.encode()) if value else b"")
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Serialised for `dumpdata`: encrypted, so that a fixture is no leak."""
+        value = self.value_from_object(obj)
+        return base64.b64encode(encrypt(value.encode())).decode() if value else ""
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        raise TypeError(f"{self.name} is encrypted and can't be looked up by value")
