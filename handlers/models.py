@@ -66,6 +66,8 @@ class Sending(models.Model):
     portal = models.ForeignKey(Portal, on_delete=models.CASCADE, verbose_name=_("portal"))
     started_at = models.DateTimeField(_("sent"))
     answered_at = models.DateTimeField(_("answered"), null=True, blank=True)
+    # `time.start` of the answer: the portal's own clock, which MODIFIED is read against (§7).
+    portal_time = models.DateTimeField(_("portal's time"), null=True, blank=True)
     # Results, log lines and looks in it.
     results = models.PositiveSmallIntegerField(_("results"), default=0)
     lines = models.PositiveSmallIntegerField(_("log lines"), default=0)
@@ -127,6 +129,8 @@ class Invocation(models.Model):
     )
     # Next look or repeat; null: none owed.
     confirm_at = models.DateTimeField(null=True, blank=True)
+    # The process was seen in the portal's list: from then on "not listed" means gone.
+    seen_listed = models.BooleanField(default=False)
     revision = models.CharField(_("code revision"), max_length=40, blank=True, default="")
 
     class Meta:
@@ -147,7 +151,10 @@ class Invocation(models.Model):
                 condition=Q(state="received"),
             ),
             models.Index(
-                fields=["portal", "due_at", "id"], name="invocation_ready", condition=Q(state="ready")
+                # Nearest deadline first: those with one, then those without.
+                fields=["portal", "deadline", "due_at", "id"],
+                name="invocation_ready",
+                condition=Q(state="ready"),
             ),
             models.Index(
                 fields=["lease_until"], name="invocation_leased", condition=Q(state__in=["computing", "sending"])

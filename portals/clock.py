@@ -22,3 +22,16 @@ def db_now() -> dt.datetime:
             cursor.execute("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")
             now = dt.datetime.fromisoformat(cursor.fetchone()[0]).replace(tzinfo=dt.UTC)
     return now + dt.timedelta(seconds=settings.CLOCK_OFFSET_SECONDS)
+
+
+def now_sql(vendor: str) -> str:
+    """The database's time as an SQL expression, in the form Django stores."""
+    return after_sql(vendor, "0")
+
+
+def after_sql(vendor: str, seconds: str) -> str:
+    """SQL for `seconds` (an SQL expression) after now; NULL where `seconds` is NULL."""
+    offset = int(settings.CLOCK_OFFSET_SECONDS)
+    if vendor == "postgresql":
+        return f"(clock_timestamp() + ({seconds} + {offset}) * interval '1 second')"
+    return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({seconds} + {offset}) || ' seconds')"
