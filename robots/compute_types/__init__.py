@@ -1,0 +1,1 @@
+"""Ways to compute, one file an entry; `robots.compute.autodiscover` loads every module here."""
