@@ -7,20 +7,36 @@ of a queue, so losing every one of them costs the seconds until the next sweep a
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.beat import Scheduler
+from celery.signals import beat_init, celeryd_init, worker_process_init
+
+from b24app import env, parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
 
 SWEEP_EVERY = 5.0
 
 
+class MemoryScheduler(Scheduler):
+    """A static schedule needs no file: nothing to lock, to corrupt by a second beat, or to leave behind."""
+
+    def setup_schedule(self) -> None:
+        self.update_from_dict(self.app.conf.beat_schedule)
+
+
 def broker_options(url: str, var_dir: Any) -> dict[str, Any]:
-    """Transport options by broker; the filesystem's folders are made here, so nobody makes them by hand."""
+    """Transport options by broker; the filesystem's folders are made here, so nobody makes them by hand.
+
+    `filesystem://` keeps them under `var/broker/`, `filesystem:///some/folder` there.
+    """
     if url.startswith("filesystem:"):
-        folders = {name: var_dir / "broker" / name for name in ("messages", "control", "processed")}
+        root = Path(urlsplit(url).path or var_dir / "broker")
+        folders = {name: root / name for name in ("messages", "control", "processed")}
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
         return {
@@ -61,7 +77,8 @@ def make_app() -> Celery:
         # A poison task came back 15 times in 16 s; the database knows what is undone (design §5).
         task_reject_on_worker_lost=False,
         task_publish_retry=False,
-        task_default_queue="b24-wake",
+        # Two hubs on one broker need a name each, or they take each other's wake-ups.
+        task_default_queue=env.text("CELERY_QUEUE", "b24-wake"),
         worker_concurrency=settings.WORKER_CONCURRENCY,
         worker_prefetch_multiplier=1,
         worker_send_task_events=False,
@@ -71,7 +88,7 @@ def make_app() -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         event_queue_ttl=60,
         timezone="UTC",
-        beat_schedule_filename=str(settings.VAR_DIR / "celerybeat-schedule"),
+        beat_scheduler="b24app.celery:MemoryScheduler",
         # A wake is worth nothing once the next one is due.
         beat_schedule={
             "sweep": {
@@ -97,3 +114,15 @@ def _forget_inherited_connections(**_kwargs: Any) -> None:
     for connection in connections.all(initialized_only=True):
         connection.inc_thread_sharing()
         connection.connection = None
+
+
+@worker_process_init.connect
+def _end_with_the_main_process(**_kwargs: Any) -> None:
+    """A child of a main process that was killed must not go on claiming work that nobody can stop."""
+    parent.follow(parent.end_now)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _follow_who_started_us(**_kwargs: Any) -> None:
+    parent.follow_if_asked()
