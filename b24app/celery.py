@@ -58,39 +58,39 @@ def broker_options(url: str, var_dir: Any) -> dict[str, Any]:
     return {"confirm_publish": False}
 
 
-def make_app() -> Celery:
+def configuration() -> dict[str, Any]:
+    """Celery's settings, asked for at first use: Django's may still be loading when this is imported."""
     from django.conf import settings
 
-    made = Celery("b24app")
-    made.conf.update(
-        broker_url=settings.CELERY_BROKER_URL,
-        broker_transport_options=broker_options(settings.CELERY_BROKER_URL, settings.VAR_DIR),
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        broker_connection_timeout=2,
-        broker_heartbeat=10,
-        task_serializer="json",
-        accept_content=["json"],
-        task_ignore_result=True,
-        task_store_errors_even_if_ignored=False,
-        task_acks_late=False,
+    return {
+        "broker_url": settings.CELERY_BROKER_URL,
+        "broker_transport_options": broker_options(settings.CELERY_BROKER_URL, settings.VAR_DIR),
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_connection_timeout": 2,
+        "broker_heartbeat": 10,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        "task_acks_late": False,
         # A poison task came back 15 times in 16 s; the database knows what is undone (design §5).
-        task_reject_on_worker_lost=False,
-        task_publish_retry=False,
+        "task_reject_on_worker_lost": False,
+        "task_publish_retry": False,
         # Two hubs on one broker need a name each, or they take each other's wake-ups.
-        task_default_queue=env.text("CELERY_QUEUE", "b24-wake"),
-        worker_concurrency=settings.WORKER_CONCURRENCY,
-        worker_prefetch_multiplier=1,
-        worker_send_task_events=False,
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,
-        worker_enable_remote_control=False,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-        event_queue_ttl=60,
-        timezone="UTC",
-        beat_scheduler="b24app.celery:MemoryScheduler",
+        "task_default_queue": env.text("CELERY_QUEUE", "b24-wake"),
+        "worker_concurrency": settings.WORKER_CONCURRENCY,
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_enable_remote_control": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "event_queue_ttl": 60,
+        "timezone": "UTC",
+        "beat_scheduler": "b24app.celery:MemoryScheduler",
         # A wake is worth nothing once the next one is due.
-        beat_schedule={
+        "beat_schedule": {
             "sweep": {
                 "task": "b24app.wake",
                 "schedule": SWEEP_EVERY,
@@ -98,12 +98,12 @@ def make_app() -> Celery:
                 "options": {"expires": SWEEP_EVERY},
             }
         },
-        imports=["b24app.work"],
-    )
-    return made
+        "imports": ["b24app.work"],
+    }
 
 
-app = make_app()
+app = Celery("b24app")
+app.add_defaults(configuration)
 
 
 @worker_process_init.connect

@@ -1,0 +1,126 @@
+"""What operators watch, counted in the database: the one source for `/readyz` and `/metrics`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Count, Max, Min, Q
+
+from handlers.models import OPEN_STATES, Invocation, RefusedCall, State
+from portals.clock import db_now
+from portals.models import Bucket, PendingInstallation, Portal
+from robots.models import ForeignCode, Registration
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Calls that nothing keeps from going on, and how long the oldest has been due, in seconds."""
+
+    due: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True)
+class Spool:
+    """What this machine's spool holds; `part` of SPOOL_MAX_MB (0 … 1)."""
+
+    files: int
+    bytes: int
+    part: float
+
+
+def queue() -> Queue:
+    """Calls of portals in trouble, paused or uninstalled wait rightly, and are counted elsewhere."""
+    now = db_now()
+    found = Invocation.objects.filter(
+        state__in=(State.RECEIVED, State.READY),
+        due_at__lte=now,
+        portal__state=Portal.State.INSTALLED,
+        portal__trouble="",
+        portal__paused_at=None,
+    ).aggregate(due=Count("id"), oldest=Min("due_at"))
+    oldest = found["oldest"]
+    return Queue(found["due"], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+
+
+def spool() -> Spool:
+    """Counted on the disk: the spool is what works without a database."""
+    files = size = 0
+    for folder, _folders, names in os.walk(settings.SPOOL_DIR):
+        for name in names:
+            try:
+                size += os.stat(os.path.join(folder, name)).st_size
+            except OSError:  # drained meanwhile
+                continue
+            files += 1
+    return Spool(files, size, size / (settings.SPOOL_MAX_MB * 1024 * 1024))
+
+
+def open_calls() -> dict[str, int]:
+    """Unfinished calls by state; partial indexes, so finished ones cost nothing."""
+    counted = dict.fromkeys((state.value for state in OPEN_STATES), 0)
+    rows = (
+        Invocation.objects.filter(state__in=OPEN_STATES).values_list("state").annotate(Count("id")).order_by()
+    )
+    counted.update(dict(rows))
+    return counted
+
+
+def hour_calls() -> dict[tuple[str, str], int]:
+    """Calls received within the last hour, by (state, cause)."""
+    since = db_now() - dt.timedelta(hours=1)
+    rows = (
+        Invocation.objects.filter(received_at__gte=since)
+        .values_list("state", "cause")
+        .annotate(number=Count("id"))
+        .order_by()
+    )
+    return {(state, cause): number for state, cause, number in rows}
+
+
+def last_call_id() -> int:
+    """Grows with every call taken in; gaps are possible, so it counts from above."""
+    return Invocation.objects.aggregate(last=Max("id"))["last"] or 0
+
+
+def unconfirmed() -> tuple[int, int]:
+    """(results whose arrival is still to be seen, of which the process is known to wait still)."""
+    owed = Invocation.objects.filter(confirm_at__isnull=False).aggregate(
+        all=Count("id"), stuck=Count("id", filter=Q(confirmation="stuck"))
+    )
+    return owed["all"], owed["stuck"]
+
+
+def portals() -> dict[tuple[str, str, str], int]:
+    """Portals by (state, token, trouble)."""
+    rows = (
+        Portal.objects.values_list("state", "token_state", "trouble").annotate(number=Count("id")).order_by()
+    )
+    return {(state, token, trouble): number for state, token, trouble, number in rows}
+
+
+def registrations() -> dict[str, int]:
+    """Registrations by what a person or a push owes them."""
+    return Registration.objects.aggregate(
+        held=Count("id", filter=Q(pushed_version__isnull=False)),
+        due=Count("id", filter=Q(due_at__isnull=False)),
+        error=Count("id", filter=~Q(error_code="")),
+        missing=Count("id", filter=Q(observed=Registration.Observed.MISSING, wanted_version__isnull=False)),
+    ) | {"foreign": ForeignCode.objects.count()}
+
+
+def pending_installations() -> int:
+    return PendingInstallation.objects.count()
+
+
+def refused_calls() -> int:
+    """Calls of the last hour that proved nothing."""
+    return RefusedCall.objects.filter(at__gte=db_now() - dt.timedelta(hours=1)).count()
+
+
+def times_limited() -> int:
+    """Answers 503 and 429 of all portals since ever."""
+    return sum(Bucket.objects.values_list("limited", flat=True))
