@@ -26,21 +26,31 @@ PR_SET_PDEATHSIG = 1
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description="A Bitrix24 portal on your own machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox", description="A Bitrix24 portal on your own machine."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8025, help="port to listen on, 0 for any (8025)")
-    parser.add_argument("--west-port", type=int, help="a port of its own for the western token server, 0 for any")
+    parser.add_argument(
+        "--west-port", type=int, help="a port of its own for the western token server, 0 for any"
+    )
     parser.add_argument("--ru-port", type=int, help="a port of its own for the RU token server, 0 for any")
     parser.add_argument("--tls-cert", help="certificate file: serve https")
     parser.add_argument("--tls-key", help="key file of the certificate")
     parser.add_argument("--ca", help="file of authorities to trust when handlers are called by https")
     parser.add_argument("--state", default="var/sandbox", help="folder of the snapshot (var/sandbox)")
     parser.add_argument("--no-snapshot", action="store_true", help="start empty and keep nothing")
-    parser.add_argument("--keep", type=int, default=20_000, help="ended processes to keep for each portal (20000)")
+    parser.add_argument(
+        "--keep", type=int, default=20_000, help="ended processes to keep for each portal (20000)"
+    )
     parser.add_argument("--threads", type=int, default=64, help="handler calls at once (64)")
-    parser.add_argument("--demo", action="store_true", help="make portals alfa and beta and application app.demo")
+    parser.add_argument(
+        "--demo", action="store_true", help="make portals alfa and beta and application app.demo"
+    )
     parser.add_argument("--hub", default="http://127.0.0.1:8000", help="address of the hub for --demo")
-    parser.add_argument("--die-with-parent", action="store_true", help="end when the process that started this ends (Linux)")
+    parser.add_argument(
+        "--die-with-parent", action="store_true", help="end when the process that started this ends (Linux)"
+    )
     return parser
 
 
@@ -71,7 +81,10 @@ def main(argv: list[str] | None = None) -> int:
                 servers.append(SandboxServer((options.host, port), token_server(app, name), tls))
                 world.server_urls[name] = f"{scheme}://{shown(options.host)}:{servers[-1].server_address[1]}"
     except OSError as error:
-        print(f"sandbox: cannot listen on {options.host}: {error.strerror} (choose another --port)", file=sys.stderr)
+        print(
+            f"sandbox: cannot listen on {options.host}: {error.strerror} (choose another --port)",
+            file=sys.stderr,
+        )
         return 1
 
     keeper = Keeper(world, engine, None if options.no_snapshot else Path(options.state))
@@ -98,7 +111,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def shown(host: str) -> str:
     """The host of the addresses given out: all interfaces are reached by loopback."""
-    return "127.0.0.1" if host in ("", "0.0.0.0") else f"[{host}]" if ":" in host else host
+    if host in ("", "0.0.0.0"):  # noqa: S104  (compared with, not bound)
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def token_server(app: App, name: str) -> Answer:

@@ -34,7 +34,9 @@ class App:
             with self.world.lock:
                 portal, moved = self.world.by_path(name)
             if portal is None:
-                return html_reply("<!doctype html><title>No such portal</title><p>There is no such portal.", 404)
+                return html_reply(
+                    "<!doctype html><title>No such portal</title><p>There is no such portal.", 404
+                )
             return self._portal(portal, moved, tail, request)
         for name in SERVERS:
             if first == f"oauth-{name}":
@@ -54,7 +56,10 @@ class App:
         if first == "rest":
             return self.rest.answer(portal, moved, rest, request)
         if moved:
-            return redirect(f"{self.world.root(portal)}/{tail}" + (f"?{request.query}" if request.query else ""), portal.moved_status)
+            return redirect(
+                f"{self.world.root(portal)}/{tail}" + (f"?{request.query}" if request.query else ""),
+                portal.moved_status,
+            )
         if tail.strip("/") == "oauth/authorize":
             return self._authorize(portal, request)
         if first == "api":

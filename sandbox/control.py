@@ -1,4 +1,6 @@
-"""The JSON control API: by it tests, benchmarks and the page drive and read the sandbox. README.md lists it."""
+"""The JSON control API: by it tests, benchmarks and the page drive and read the sandbox. README.md lists it.
+The JSON control API: by it tests, benchmarks and the page drive and read the sandbox. README.md lists it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Control:
             return json_reply({"routes": [f"{route.verb} /control/{route.pattern}" for route in self.routes]})
         found = match(self.routes, request.verb, path)
         if isinstance(found, int):
-            return json_reply({"error": "there is no such address" if found == 404 else "another verb is wanted"}, found)
+            return json_reply(
+                {"error": "there is no such address" if found == 404 else "another verb is wanted"}, found
+            )
         route, names = found
         try:
             ask = Ask(self.sandbox, names, body_of(request), query_of(request))
@@ -60,4 +64,6 @@ def query_of(request: Request) -> dict[str, str]:
 
 
 def bodyless(request: Request) -> Request:
-    return Request(request.verb, request.path, request.query, request.host, request.headers, b"", request.peer)
+    return Request(
+        request.verb, request.path, request.query, request.host, request.headers, b"", request.peer
+    )

@@ -12,7 +12,9 @@ from sandbox.world import ControlError, flag
 
 def portals(ask: Ask) -> dict[str, Any]:
     with ask.world.lock:
-        return {"items": [views.portal_view(ask.world, portal) for portal in ask.world.state.portals.values()]}
+        return {
+            "items": [views.portal_view(ask.world, portal) for portal in ask.world.state.portals.values()]
+        }
 
 
 def create(ask: Ask) -> dict[str, Any]:
@@ -71,7 +73,9 @@ def install(ask: Ask) -> dict[str, Any]:
 
 def open_page(ask: Ask) -> dict[str, Any]:
     url = str(ask.body.get("url") or "")
-    return ask.sandbox.installations.open(ask.portal, ask.wanted("client_id"), int(ask.body.get("user", 1)), url)
+    return ask.sandbox.installations.open(
+        ask.portal, ask.wanted("client_id"), int(ask.body.get("user", 1)), url
+    )
 
 
 def finish(ask: Ask) -> dict[str, Any]:
@@ -115,7 +119,9 @@ def user(ask: Ask) -> dict[str, Any]:
 
 
 def expire(ask: Ask) -> dict[str, Any]:
-    return {"installations": ask.sandbox.installations.expire(ask.portal, str(ask.body.get("client_id") or ""))}
+    return {
+        "installations": ask.sandbox.installations.expire(ask.portal, str(ask.body.get("client_id") or ""))
+    }
 
 
 def move(ask: Ask) -> dict[str, Any]:
@@ -232,7 +238,9 @@ def end_faults(ask: Ask) -> dict[str, Any]:
     with ask.world.lock:
         before = len(ask.portal.faults)
         wanted = ask.names.get("fault")
-        ask.portal.faults = [item for item in ask.portal.faults if wanted is not None and str(item.id) != wanted]
+        ask.portal.faults = [
+            item for item in ask.portal.faults if wanted is not None and str(item.id) != wanted
+        ]
         ask.world.dirty = True
         return {"ended": before - len(ask.portal.faults)}
 

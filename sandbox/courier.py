@@ -37,7 +37,8 @@ class Post:
 
 
 class Courier:
-    """Threads with kept-alive connections. A connection that may be stale is replaced before use, never after:
+    """Threads with kept-alive connections. A connection that may be stale is replaced before use, never
+    after:
     a second POST of one call is what the platform does not do."""
 
     def __init__(self, threads: int = 64, tls: ssl.SSLContext | None = None, keep_alive: bool = True) -> None:
@@ -88,7 +89,10 @@ class Courier:
         parts = urlsplit(url)
         connection = self._connection(parts.scheme, parts.netloc, timeout)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": "Bitrix24 Webhook Engine (sandbox)"}
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "User-Agent": "Bitrix24 Webhook Engine (sandbox)",
+        }
         if not self.keep_alive:
             headers["Connection"] = "close"
         try:
@@ -115,7 +119,11 @@ class Courier:
         if held is not None:
             connection, used = held
             sock = connection.sock
-            if sock is not None and time.monotonic() - used < FRESH_SECONDS and not select.select([sock], [], [], 0)[0]:
+            if (
+                sock is not None
+                and time.monotonic() - used < FRESH_SECONDS
+                and not select.select([sock], [], [], 0)[0]
+            ):
                 sock.settimeout(timeout)
                 return connection
             connection.close()

@@ -1,4 +1,6 @@
-"""`event.bind`, `event.get`, `event.unbind`, and the events that reach an application only where it bound them (§3)."""
+"""`event.bind`, `event.get`, `event.unbind`, and the events that reach an application only where it bound
+them (§3).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from sandbox.rest_call import Call
 from sandbox.rest_errors import RestFailure, argument
 from sandbox.world import World
 
-KNOWN = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT", "ONCRMDEALADD", "ONCRMDEALUPDATE", "ONCRMLEADADD")
+KNOWN = (
+    "ONAPPINSTALL",
+    "ONAPPUPDATE",
+    "ONAPPUNINSTALL",
+    "ONAPPPAYMENT",
+    "ONCRMDEALADD",
+    "ONCRMDEALUPDATE",
+    "ONCRMLEADADD",
+)
 
 
 def bind(call: Call) -> bool:
@@ -25,10 +35,17 @@ def bind(call: Call) -> bool:
             raise argument("Argument 'HANDLER' is null or empty")
         rules.check_handler(handler)
         if any(item.event == event and item.handler == handler for item in install.bindings):
-            raise RestFailure("ERROR_EVENT_BINDING_EXISTS", "Unable to set event handler: Handler already binded")
+            raise RestFailure(
+                "ERROR_EVENT_BINDING_EXISTS", "Unable to set event handler: Handler already binded"
+            )
         auth_type = call.get("AUTH_TYPE")
         install.bindings.append(
-            Binding(call.world.serial(), event, str(handler), int(auth_type) if str(auth_type or "").isdigit() else 0)
+            Binding(
+                call.world.serial(),
+                event,
+                str(handler),
+                int(auth_type) if str(auth_type or "").isdigit() else 0,
+            )
         )
         return True
 
@@ -48,7 +65,9 @@ def unbind(call: Call) -> dict[str, int]:
         event, handler = name_of(call), call.get("HANDLER")
         if not event:
             raise argument("Argument 'EVENT' is null or empty")
-        kept = [item for item in install.bindings if item.event != event or (handler and item.handler != handler)]
+        kept = [
+            item for item in install.bindings if item.event != event or (handler and item.handler != handler)
+        ]
         count = len(install.bindings) - len(kept)
         install.bindings = kept
         call.world.dirty = True
@@ -60,18 +79,39 @@ def name_of(call: Call) -> str:
 
 
 def send_bound(
-    world: World, courier: Courier, portal: Portal, install: Install, event: str, data: dict[str, Any], auth: dict[str, Any]
+    world: World,
+    courier: Courier,
+    portal: Portal,
+    install: Install,
+    event: str,
+    data: dict[str, Any],
+    auth: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """POSTs an event to each handler bound to it, in this thread; an application that owes installFinish gets none."""
+    """POSTs an event to each handler bound to it, in this thread; an application that owes installFinish
+    gets none.
+    """
     with world.lock:
         targets = [item for item in install.bindings if item.event == event] if install.installed else []
     return [send_one(world, courier, portal, event, item.handler, item.id, data, auth) for item in targets]
 
 
 def send_one(
-    world: World, courier: Courier, portal: Portal, event: str, url: str, binding: int, data: dict[str, Any], auth: dict[str, Any]
+    world: World,
+    courier: Courier,
+    portal: Portal,
+    event: str,
+    url: str,
+    binding: int,
+    data: dict[str, Any],
+    auth: dict[str, Any],
 ) -> dict[str, Any]:
-    form = {"event": event, "event_handler_id": binding, "data": data, "ts": int(world.clock.now()), "auth": auth}
+    form = {
+        "event": event,
+        "event_handler_id": binding,
+        "data": data,
+        "ts": int(world.clock.now()),
+        "auth": auth,
+    }
     delivery = courier.deliver(url, php_forms.encode(form), portal.call_timeout)
     return note_call(world, portal, {"kind": "event", "code": event, "url": url}, delivery)
 

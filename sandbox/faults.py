@@ -1,24 +1,47 @@
-"""Faults on order: which kinds there are, and whether one strikes now (by count, or by chance from a seed)."""
+"""Faults on order: which kinds there are, and whether one strikes now (by count, or by chance from a seed).
+Faults on order: which kinds there are, and whether one strikes now (by count, or by chance from a seed).
+"""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from typing import Any
 
+from sandbox.chance import draw
 from sandbox.model import Fault
 from sandbox.world import ControlError
 
 REQUEST_KINDS = (
-    "latency", "503", "429", "500", "html", "drop_before", "drop_after", "silence", "silence_after", "expired_token", "error",
-)  # fmt: skip
+    "latency",
+    "503",
+    "429",
+    "500",
+    "html",
+    "drop_before",
+    "drop_after",
+    "silence",
+    "silence_after",
+    "expired_token",
+    "error",
+)
 QUEUE_KINDS = ("call_twice", "call_late", "call_lost")
 SERVER_KINDS = ("down", "html", "silence", "error", "latency", "down_after")
 
 
 def order(faults: list[Fault], number: int, wish: dict[str, Any], kinds: Iterable[str]) -> Fault:
     """A new fault from a control request; raises ControlError where the wish makes no sense."""
-    known = {"kind", "count", "probability", "seed", "methods", "level", "seconds", "status", "error", "description"}
+    known = {
+        "kind",
+        "count",
+        "probability",
+        "seed",
+        "methods",
+        "level",
+        "seconds",
+        "status",
+        "error",
+        "description",
+    }
     unknown = set(wish) - known
     if unknown:
         raise ControlError(f"a fault has no {', '.join(sorted(unknown))}")
@@ -49,8 +72,12 @@ def order(faults: list[Fault], number: int, wish: dict[str, Any], kinds: Iterabl
     return fault
 
 
-def strikes(faults: list[Fault], kinds: Iterable[str], method: str = "", level: str = "request") -> list[Fault]:
-    """Those that strike this time; each is counted, one that is used up is taken off. The caller holds the lock."""
+def strikes(
+    faults: list[Fault], kinds: Iterable[str], method: str = "", level: str = "request"
+) -> list[Fault]:
+    """Those that strike this time; each is counted, one that is used up is taken off. The caller holds the
+    lock.
+    """
     if not faults:
         return []
     struck = []
@@ -60,7 +87,7 @@ def strikes(faults: list[Fault], kinds: Iterable[str], method: str = "", level: 
         if fault.methods is not None and method.lower() not in fault.methods:
             continue
         fault.seen += 1
-        if fault.probability is not None and random.Random(f"{fault.seed}:{fault.seen}").random() >= fault.probability:
+        if fault.probability is not None and draw(fault.seed, fault.seen) >= fault.probability:
             continue
         fault.played += 1
         struck.append(fault)

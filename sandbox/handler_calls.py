@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sandbox import faults, php_forms, registry_rules, tokens, values
@@ -17,9 +18,13 @@ class HandlerCalls:
         self.world = world
         self.courier = courier
 
-    def send(self, portal: Portal, install: Install, robot: Registered, process: Process, position: int) -> None:
+    def send(
+        self, portal: Portal, install: Install, robot: Registered, process: Process, position: int
+    ) -> None:
         """Into the queue; the caller holds the world's lock."""
-        struck = {fault.kind: fault for fault in faults.strikes(portal.faults, faults.QUEUE_KINDS, robot.code)}
+        struck = {
+            fault.kind: fault for fault in faults.strikes(portal.faults, faults.QUEUE_KINDS, robot.code)
+        }
         step = process.steps[position]
         if "call_lost" in struck:
             step.handler_error = "lost in the portal's queue, as ordered"
@@ -31,18 +36,25 @@ class HandlerCalls:
             self.world.count(portal, "queued")
             post = self._post(portal, install, robot, process, position)
             if late:
-                self.world.clock.at(self.world.clock.now() + late, lambda post=post: self.courier.post(post))  # type: ignore[misc]  # mypy cannot infer a lambda with a bound default
+                self.world.clock.at(self.world.clock.now() + late, partial(self.courier.post, post))
             else:
                 self.courier.post(post)
 
-    def _post(self, portal: Portal, install: Install, robot: Registered, process: Process, position: int) -> Post:
+    def _post(
+        self, portal: Portal, install: Install, robot: Registered, process: Process, position: int
+    ) -> Post:
         url = robot.handler
 
         def form() -> str:
             with self.world.lock:
                 return php_forms.encode(self.form(portal, install, robot, process, position))
 
-        return Post(url, form, lambda delivery: self._done(portal, process, position, url, delivery), portal.call_timeout)
+        return Post(
+            url,
+            form,
+            lambda delivery: self._done(portal, process, position, url, delivery),
+            portal.call_timeout,
+        )
 
     def form(
         self, portal: Portal, install: Install, robot: Registered, process: Process, position: int

@@ -1,4 +1,6 @@
-"""A small threaded HTTP/1.1 server: kept-alive connections, no query in any log, and answers that may be dropped on order."""
+"""A small threaded HTTP/1.1 server: kept-alive connections, no query in any log, and answers that may be
+dropped on order.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import socket
 import ssl
 import struct
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +24,9 @@ MAX_BODY = 16 * 1024 * 1024
 
 @dataclass
 class Request:
-    """What came in, with its parameters read the way the platform reads them: query, then form or JSON over it."""
+    """What came in, with its parameters read the way the platform reads them: query, then form or JSON over
+    it.
+    """
 
     verb: str
     path: str
@@ -35,7 +40,7 @@ class Request:
     def params(self) -> dict[str, Any]:
         found = php_forms.parse(self.query) if self.query else {}
         if self.body:
-            if self.is_json or self.body[:1] in (b"{", b"["):
+            if self.is_json:
                 found.update(php_forms.read_json(self.body))
             else:
                 found.update(php_forms.parse(self.body.decode("utf-8", "replace")))
@@ -48,7 +53,9 @@ class Request:
 
 @dataclass
 class Reply:
-    """An answer; ``after`` runs once it is written (or dropped), ``drop`` closes the connection without a word."""
+    """An answer; ``after`` runs once it is written (or dropped), ``drop`` closes the connection without a
+    word.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -108,12 +115,13 @@ class Handler(BaseHTTPRequestHandler):
         try:
             reply = self.server.answer(request)
         except Exception as error:  # the sandbox itself went wrong: say so, without the request's contents
-            sys.stderr.write(f"sandbox: {type(error).__name__} at {request.verb} {request.path}: {error}\n")
-            reply = json_reply({"error": "SANDBOX_BROKEN", "error_description": f"{type(error).__name__}"}, 500)
-            if self.server.raise_errors:
-                import traceback
-
-                traceback.print_exc()
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            sys.stderr.write(
+                f"sandbox: {type(error).__name__} in {where.name}, {where.filename}:{where.lineno}\n"
+            )
+            reply = json_reply(
+                {"error": "SANDBOX_BROKEN", "error_description": f"{type(error).__name__}"}, 500
+            )
         try:
             self.write(reply)
         finally:
@@ -141,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the name is http.server's)
+    def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a request line holds a query, and a query may hold a token (§2)."""
 
 
@@ -154,7 +162,6 @@ class SandboxServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], answer: Answer, tls: ssl.SSLContext | None) -> None:
         self.answer = answer
-        self.raise_errors = True
         super().__init__(address, Handler)
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)

@@ -21,7 +21,9 @@ class Installations:
         self.courier = courier
 
     def record(self, portal: Portal, application: Application, user_id: int, token: str = "") -> Install:
-        """The installation on the portal: a new one, or the former one with new tokens; what it had registered goes."""
+        """The installation on the portal: a new one, or the former one with new tokens; what it had
+        registered goes.
+        """
         with self.world.lock:
             former = portal.installs.get(application.client_id)
             install = former or Install(self.world.serial(), application.client_id, secrets.token_hex(16))
@@ -29,7 +31,7 @@ class Installations:
                 former.epoch += 1
                 self.drop_registered(former)
             if token:
-                install.application_token = secrets.token_hex(16) if token == "new" else token
+                install.application_token = given_or_new(token)
             install.user_id, install.version, install.installed = user_id, application.version, False
             portal.installs[application.client_id] = install
             self.world.dirty = True
@@ -41,9 +43,11 @@ class Installations:
         install.bindings.clear()
         self.world.dirty = True
 
-    # -- frame ----------------------------------------------------------------------------------------------------
+    # -- frame --------------------
 
-    def frame(self, portal: Portal, install: Install, user: User, placement: str = "DEFAULT", options: Any = "") -> tuple[str, dict[str, Any]]:
+    def frame(
+        self, portal: Portal, install: Install, user: User, placement: str = "DEFAULT", options: Any = ""
+    ) -> tuple[str, dict[str, Any]]:
         """Query string and body of a page opened in the portal's frame (§3.1); the lock is held."""
         world, application = self.world, self.world.application(install.client_id)
         query = urlencode(
@@ -69,7 +73,9 @@ class Installations:
         }
         return query, body
 
-    def post_frame(self, portal: Portal, install: Install, user: User, url: str, **more: Any) -> dict[str, Any]:
+    def post_frame(
+        self, portal: Portal, install: Install, user: User, url: str, **more: Any
+    ) -> dict[str, Any]:
         """POSTs a page as the portal's frame would and reads what came; no browser runs, so a page that names
         ``installFinish`` counts as one that calls it."""
         with self.world.lock:
@@ -90,7 +96,9 @@ class Installations:
         }
 
     def by_frame(self, portal: Portal, application: Application, user_id: int, token: str) -> dict[str, Any]:
-        """Installs with an interface: by the install page where there is one, else at once and opened (§3.1)."""
+        """Installs with an interface: by the install page where there is one, else at once and opened
+        (§3.1).
+        """
         user = self.user(portal, user_id)
         url = application.install_url or application.main_url
         if not url:
@@ -112,11 +120,15 @@ class Installations:
         address = url or application.main_url or application.install_url
         if not address:
             raise ControlError("the application has no page to open")
-        return self.post_frame(portal, self.world.install(portal, client_id), self.user(portal, user_id), address)
+        return self.post_frame(
+            portal, self.world.install(portal, client_id), self.user(portal, user_id), address
+        )
 
-    # -- event ----------------------------------------------------------------------------------------------------
+    # -- event --------------------
 
-    def by_event(self, portal: Portal, application: Application, user_id: int, token: str, repeat: int) -> dict[str, Any]:
+    def by_event(
+        self, portal: Portal, application: Application, user_id: int, token: str, repeat: int
+    ) -> dict[str, Any]:
         """``ONAPPINSTALL``, the one event that comes by itself; it may come again (§3.2)."""
         url = application.event_url or application.install_url
         if not url:
@@ -125,7 +137,12 @@ class Installations:
         install = self.record(portal, application, user_id, token)
         with self.world.lock:
             install.installed = True
-            data = {"VERSION": install.version, "ACTIVE": "Y", "INSTALLED": "Y", "LANGUAGE_ID": portal.language}
+            data = {
+                "VERSION": install.version,
+                "ACTIVE": "Y",
+                "INSTALLED": "Y",
+                "LANGUAGE_ID": portal.language,
+            }
             auth = self.event_auth(portal, install, user_id)
         answer: dict[str, Any] = {}
         for _ in range(max(1, repeat)):
@@ -154,7 +171,7 @@ class Installations:
             "application_token": install.application_token,
         }
 
-    # -- full OAuth -----------------------------------------------------------------------------------------------
+    # -- full OAuth --------------------
 
     def authorize(self, portal: Portal, application: Application, state: str, user_id: int) -> str:
         """Where the portal sends the person back to, with a code that lives 30 s (§3.3)."""
@@ -175,23 +192,34 @@ class Installations:
             }
         return target + ("&" if urlsplit(target).query else "?") + urlencode(query)
 
-    # -- update and uninstall -------------------------------------------------------------------------------------
+    # -- update and uninstall --------------------
 
-    def update(self, portal: Portal, client_id: str, version: int | None, token: str, drop: bool) -> dict[str, Any]:
-        """A new version: what was registered goes, bound handlers hear of it with the *updated* token (§3)."""
+    def update(
+        self, portal: Portal, client_id: str, version: int | None, token: str, drop: bool
+    ) -> dict[str, Any]:
+        """A new version: what was registered goes, bound handlers hear of it with the *updated* token (§3).
+        A new version: what was registered goes, bound handlers hear of it with the *updated* token (§3).
+        """
         with self.world.lock:
             install = self.world.install(portal, client_id)
             previous, bindings = install.version, list(install.bindings)
             install.version = version or previous + 1
             if token:
-                install.application_token = secrets.token_hex(16) if token == "new" else token
+                install.application_token = given_or_new(token)
             data = {"VERSION": install.version, "PREVIOUS_VERSION": previous, "LANGUAGE_ID": portal.language}
             auth = self.event_auth(portal, install, install.user_id)
-            ghost = Install(install.id, client_id, install.application_token, install.installed, bindings=bindings)
+            ghost = Install(
+                install.id, client_id, install.application_token, install.installed, bindings=bindings
+            )
             if drop:
                 self.drop_registered(install)
         sent = events.send_bound(self.world, self.courier, portal, ghost, "ONAPPUPDATE", data, auth)
-        return {"sent": len(sent), "calls": sent, "application_token": install.application_token, "version": install.version}
+        return {
+            "sent": len(sent),
+            "calls": sent,
+            "application_token": install.application_token,
+            "version": install.version,
+        }
 
     def uninstall(self, portal: Portal, client_id: str, clean: bool) -> dict[str, Any]:
         """Gone at once, tokens too; bound handlers hear of it, without tokens (§3)."""
@@ -225,3 +253,8 @@ class Installations:
         if user is None:
             raise ControlError(f"{portal.name} has no user {user_id}")
         return user
+
+
+def given_or_new(wish: str) -> str:
+    """The text given, or a fresh one for the word ``new``."""
+    return secrets.token_hex(16) if wish == "new" else wish

@@ -1,4 +1,6 @@
-"""`bizproc.workflow.*`: which processes run, by which a hub learns whether a result arrived (§7); terminate and kill."""
+"""`bizproc.workflow.*`: which processes run, by which a hub learns whether a result arrived (§7); terminate
+and kill.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,31 @@ from sandbox.rest_errors import argument
 
 PAGE = 50
 FIELDS = (
-    "ID", "MODIFIED", "OWNED_UNTIL", "MODULE_ID", "ENTITY", "DOCUMENT_ID", "STARTED", "STARTED_BY", "TEMPLATE_ID",
-)  # fmt: skip
+    "ID",
+    "MODIFIED",
+    "OWNED_UNTIL",
+    "MODULE_ID",
+    "ENTITY",
+    "DOCUMENT_ID",
+    "STARTED",
+    "STARTED_BY",
+    "TEMPLATE_ID",
+)
 SIGNS: dict[str, Callable[[Any, Any], bool]] = {
-    ">=": operator.ge, "<=": operator.le, "!=": operator.ne, ">": operator.gt, "<": operator.lt, "!": operator.ne, "=": operator.eq,
-}  # fmt: skip
+    ">=": operator.ge,
+    "<=": operator.le,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    "!": operator.ne,
+    "=": operator.eq,
+}
 
 
 def instances(call: Call) -> Page:
-    """SELECT, FILTER, ORDER and start over the processes that are saved and not ended; administrators only."""
+    """SELECT, FILTER, ORDER and start over the processes that are saved and not ended; administrators only.
+    SELECT, FILTER, ORDER and start over the processes that are saved and not ended; administrators only.
+    """
     with call.world.lock:
         call.administrator()
         portal, now = call.portal, call.world.clock.now()
@@ -33,8 +51,13 @@ def instances(call: Call) -> Page:
         rows = [row(portal, process, now) for process in found]
         rows = [item for item in rows if all(passes(item, key, value, portal) for key, value in rule.items())]
         order = call.get("ORDER")
-        for name, direction in reversed(list(order.items()) if isinstance(order, dict) else [("MODIFIED", "DESC")]):
-            rows.sort(key=lambda item: str(item.get(str(name).upper()) or ""), reverse=str(direction).upper() == "DESC")
+        for name, direction in reversed(
+            list(order.items()) if isinstance(order, dict) else [("MODIFIED", "DESC")]
+        ):
+            rows.sort(
+                key=lambda item: str(item.get(str(name).upper()) or ""),
+                reverse=str(direction).upper() == "DESC",
+            )
         start = whole(call.get("START"))
         counted = start >= 0
         start = max(start, 0)
@@ -44,10 +67,11 @@ def instances(call: Call) -> Page:
 
 
 def candidates(portal: Portal, rule: dict[str, Any]) -> list[Process]:
-    """Processes the ID filter names, found without a walk over all of them; takes the condition out of the rule.
+    """Processes the ID filter names, found without a walk over all of them; takes the condition out of the
+    rule.
 
-    Whether a portal takes a list of ids is unproven (§7), so ``ids_filter`` plays it: list (it does), one (only the
-    last of them counts), none (lists nothing), all (the list is ignored).
+    Whether a portal takes a list of ids is unproven (§7), so ``ids_filter`` plays it: list (it does), one (only
+    the     last of them counts), none (lists nothing), all (the list is ignored).
     """
     for key in ("ID", "=ID", "@ID"):
         value = rule.get(key)

@@ -11,7 +11,9 @@ EPSILON = 1e-6
 
 
 def pour(portal: Portal, peer: str, now: float) -> bool:
-    """One request into the portal's bucket for a source address; False where it would run over. A box has none."""
+    """One request into the portal's bucket for a source address; False where it would run over. A box has
+    none.
+    """
     if portal.edition == "box":
         return True
     size, drain = (ENTERPRISE_BUCKET, ENTERPRISE_DRAIN) if portal.enterprise else (BUCKET, DRAIN)
@@ -42,8 +44,12 @@ def may_operate(portal: Portal, install: Install | None, method: str, now: float
     return spent(install, method, now)[0] < OPERATING_LIMIT
 
 
-def charge(portal: Portal, install: Install | None, method: str, seconds: float, now: float) -> tuple[float, float] | None:
-    """Adds operating time; gives ``(operating, operating_reset_at)`` for the answer's time block, None on a box."""
+def charge(
+    portal: Portal, install: Install | None, method: str, seconds: float, now: float
+) -> tuple[float, float] | None:
+    """Adds operating time; gives ``(operating, operating_reset_at)`` for the answer's time block, None on a
+    box.
+    """
     if portal.edition == "box":
         return None
     if install is None:

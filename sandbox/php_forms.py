@@ -1,4 +1,6 @@
-"""PHP's form encoding: ``a[b][0]=c`` to nested maps and back, since the platform speaks nothing else in its queue (§6)."""
+"""PHP's form encoding: ``a[b][0]=c`` to nested maps and back, since the platform speaks nothing else in its
+queue (§6).
+"""
 
 from __future__ import annotations
 

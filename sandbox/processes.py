@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import secrets
 from typing import Any
 
 from sandbox import registry_rules, tokens, values
+from sandbox.chance import draw
 from sandbox.handler_calls import HandlerCalls
 from sandbox.model import Portal, Process, Step
 from sandbox.world import World
@@ -24,17 +24,30 @@ class Processes:
         self.world = world
         self.calls = calls
 
-    # -- starting and calling -------------------------------------------------------------------------------------
+    # -- starting and calling --------------------
 
     def start(
-        self, portal: Portal, steps: list[Step], document_id: list[str], document_type: list[str],
-        user_id: int = 1, save: Any = None, lock: float | None = None,
-    ) -> Process:  # fmt: skip
+        self,
+        portal: Portal,
+        steps: list[Step],
+        document_id: list[str],
+        document_type: list[str],
+        user_id: int = 1,
+        save: Any = None,
+        lock: float | None = None,
+    ) -> Process:
         number = self.world.serial()
         process = Process(
-            id=f"{secrets.token_hex(7)}.{number:08}", number=number, document_id=document_id,
-            document_type=document_type, started_at=self.world.clock.now(), user_id=user_id, steps=steps, save=save, lock=lock,
-        )  # fmt: skip
+            id=f"{secrets.token_hex(7)}.{number:08}",
+            number=number,
+            document_id=document_id,
+            document_type=document_type,
+            started_at=self.world.clock.now(),
+            user_id=user_id,
+            steps=steps,
+            save=save,
+            lock=lock,
+        )
         portal.processes[process.id] = process
         self.world.count(portal, "processes")
         self.world.count(portal, f"state_{process.state}")
@@ -42,7 +55,9 @@ class Processes:
         return process
 
     def _call(self, portal: Portal, process: Process) -> None:
-        """The process has come to a step: its robot is called, once, and the process waits where the step does."""
+        """The process has come to a step: its robot is called, once, and the process waits where the step
+        does.
+        """
         now, step = self.world.clock.now(), process.step
         install = portal.installs.get(step.client_id)
         robot = install.robots.get(step.code) if install else None
@@ -61,7 +76,7 @@ class Processes:
         step.saved_at = now + self._save_delay(portal, process)
         if process.position == 0:
             process.saved_at = step.saved_at
-        step.token_id = f"A{process.number}_{process.position}_{secrets.randbelow(90000) + 10000}_{secrets.randbelow(90000) + 10000}"
+        step.token_id = f"A{process.number}_{process.position}_{secrets.randbelow(10**10):010}"
         step.waits = (step.subscription or robot.use_subscription or "N") == "Y"
         step.state = "waiting" if step.waits else "not_awaited"
         lock = self._lock_seconds(portal, process)
@@ -94,7 +109,7 @@ class Processes:
         wish = portal.save if process.save is None else process.save
         if isinstance(wish, list):
             low, high = float(wish[0]), float(wish[-1])
-            return random.Random(f"{portal.seed}:save:{process.number}:{process.position}").uniform(low, high)
+            return low + (high - low) * draw(portal.seed, "save", process.number, process.position)
         return float(wish or 0)
 
     def _lock_seconds(self, portal: Portal, process: Process) -> float:
@@ -102,12 +117,14 @@ class Processes:
             return process.lock if process.position == 0 else 0.0
         if not portal.lock:
             return 0.0
-        chance = random.Random(f"{portal.seed}:lock:{process.number}:{process.position}").random()
+        chance = draw(portal.seed, "lock", process.number, process.position)
         return portal.lock.get("seconds", 300.0) if chance < portal.lock.get("probability", 0.0) else 0.0
 
-    # -- answers --------------------------------------------------------------------------------------------------
+    # -- answers --------------------
 
-    def situation(self, portal: Portal, process_id: str, token_id: str) -> tuple[str, Process | None, Step | None]:
+    def situation(
+        self, portal: Portal, process_id: str, token_id: str
+    ) -> tuple[str, Process | None, Step | None]:
         """The row of §7's table that a token is in: gone, spent, unsaved, locked or waits."""
         process, now = portal.processes.get(process_id), self.world.clock.now()
         if process is None:
@@ -121,8 +138,12 @@ class Processes:
             return ("unsaved" if process.position == 0 else "locked"), process, step
         return ("locked" if now < process.locked_until else "waits"), process, step
 
-    def record(self, portal: Portal, token_id: str, step: Step | None, sent: dict[str, Any], log: Any) -> dict[str, Any]:
-        """Notes a result that was sent, whatever becomes of it, and whether it differs from the token's first one (§7)."""
+    def record(
+        self, portal: Portal, token_id: str, step: Step | None, sent: dict[str, Any], log: Any
+    ) -> dict[str, Any]:
+        """Notes a result that was sent, whatever becomes of it, and whether it differs from the token's
+        first one (§7).
+        """
         text = json.dumps([plain(sent), "" if log is None else str(log)], sort_keys=True, ensure_ascii=False)
         content = hashlib.sha256(text.encode()).hexdigest()[:16]
         first = portal.answered.setdefault(token_id, content)
@@ -131,7 +152,14 @@ class Processes:
             self.world.count(portal, "doubled")
         if len(portal.answered) > ANSWERED_KEPT:
             del portal.answered[next(iter(portal.answered))]
-        entry = {"at": self.world.clock.now(), "hash": content, "values": sent, "log": log, "outcome": "", "times": 1}
+        entry = {
+            "at": self.world.clock.now(),
+            "hash": content,
+            "values": sent,
+            "log": log,
+            "outcome": "",
+            "times": 1,
+        }
         if step is None:
             return entry
         step.sends += 1
@@ -179,7 +207,7 @@ class Processes:
         else:
             self._end(portal, process, "finished")
 
-    # -- ends -----------------------------------------------------------------------------------------------------
+    # -- ends --------------------
 
     def stop(self, portal: Portal, process: Process, state: str = "terminated") -> None:
         """Terminated or killed by a person or by REST."""
@@ -213,7 +241,9 @@ class Processes:
 
 
 def plain(value: Any) -> Any:
-    """Values as a form would carry them, so that 5 in JSON and "5" in a batch command are one result, not two."""
+    """Values as a form would carry them, so that 5 in JSON and "5" in a batch command are one result, not
+    two.
+    """
     if isinstance(value, dict):
         return {str(key).lower(): plain(item) for key, item in value.items() if item not in (None, [], {})}
     if isinstance(value, list):

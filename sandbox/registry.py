@@ -17,14 +17,20 @@ def add(kind: str) -> Callable[[Call], bool]:
         with call.world.lock:
             install, application = call.application_context()
             call.administrator()
-            params = {key.upper(): value for key, value in call.params.items() if value is not None and key != "auth"}
+            params = {
+                key.upper(): value
+                for key, value in call.params.items()
+                if value is not None and key != "auth"
+            }
             if not params:
                 raise invalid("Empty data!")
             rules.check_code(params.get("CODE"))
             rules.check_handler(params.get("HANDLER"), host_to_match(call, application))
             rules.check_name(params.get("NAME"))
             properties = rules.check_properties(params["PROPERTIES"]) if "PROPERTIES" in params else {}
-            returned = rules.check_properties(params["RETURN_PROPERTIES"]) if "RETURN_PROPERTIES" in params else {}
+            returned = (
+                rules.check_properties(params["RETURN_PROPERTIES"]) if "RETURN_PROPERTIES" in params else {}
+            )
             document_type = None
             if not rules.empty(params.get("DOCUMENT_TYPE")):
                 document_type = document_type_of(call, kind, params["DOCUMENT_TYPE"])
@@ -109,7 +115,9 @@ def changed(call: Call, application: Application, kind: str, given: dict[str, An
         value = fields["DOCUMENT_TYPE"]
         changes["document_type"] = None if rules.empty(value) else document_type_of(call, kind, value)
     if "FILTER" in fields:
-        changes["filter"] = (None if rules.empty(fields["FILTER"]) else rules.check_filter(fields["FILTER"])) or None
+        changes["filter"] = (
+            None if rules.empty(fields["FILTER"]) else rules.check_filter(fields["FILTER"])
+        ) or None
     if "USE_PLACEMENT" in fields:
         placement = placement_of(call, application, fields)
         changes["use_placement"] = "Y" if placement else "N"

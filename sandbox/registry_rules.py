@@ -13,8 +13,15 @@ CODE = re.compile(r"[a-zA-Z0-9.\-_]+")
 PROPERTY_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 MAP_BYTES, CODE_LENGTH, URL_LENGTH, NAME_LENGTH = 65_535, 128, 1000, 65_535
 RESERVED = {
-    "Title", "UseSubscription", "IsTimeout", "AuthUserId", "SetStatusMessage", "StatusMessage", "TimeoutDuration", "TimeoutDurationType",
-}  # fmt: skip
+    "Title",
+    "UseSubscription",
+    "IsTimeout",
+    "AuthUserId",
+    "SetStatusMessage",
+    "StatusMessage",
+    "TimeoutDuration",
+    "TimeoutDurationType",
+}
 
 
 def empty(value: Any) -> bool:
@@ -38,7 +45,9 @@ def check_code(code: Any) -> None:
 
 
 def check_handler(url: Any, application_host: str | None = None) -> None:
-    """A host with a dot in it, then http or https; the application's own host where the portal checks that (§5)."""
+    """A host with a dot in it, then http or https; the application's own host where the portal checks that
+    (§5).
+    """
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
         host = parts.hostname or ""
@@ -94,11 +103,13 @@ def check_sizes(code: str, handler: str, *maps: dict[str, Any]) -> None:
         raise RestFailure("ERROR_ACTIVITY_ADD_FAILURE", "Activity save error!")
 
 
-def effective(properties: dict[str, Any], returned: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+def effective(
+    properties: dict[str, Any], returned: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Both maps as a step really has them, and the ids that were dropped in silence.
 
-    Reserved ids belong to the step; of ids that differ only in case the last stays; one in both maps is one slot,
-    which the result takes.
+    Reserved ids belong to the step; of ids that differ only in case the last stays; one in both
+    maps is one slot,    which the result takes.
     """
     dropped: list[str] = []
     reserved = {name.lower() for name in RESERVED}
@@ -123,7 +134,9 @@ def effective(properties: dict[str, Any], returned: dict[str, Any]) -> tuple[dic
 
 
 def allowed(rule: dict[str, Any] | None, edition: str, document_type: list[str]) -> bool:
-    """FILTER of §5: no INCLUDE or any of its entries matches, and no EXCLUDE entry does; editions are entries too."""
+    """FILTER of §5: no INCLUDE or any of its entries matches, and no EXCLUDE entry does; editions are
+    entries too.
+    """
     if not rule:
         return True
     include, exclude = entries(field(rule, "INCLUDE")), entries(field(rule, "EXCLUDE"))

@@ -1,4 +1,6 @@
-"""REST of a portal: faults, limits, authorisation and the method itself, in the order a portal checks them (§4)."""
+"""REST of a portal: faults, limits, authorisation and the method itself, in the order a portal checks them
+(§4).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,12 @@ class Rest:
         """``tail`` is what stands after ``/rest/``: a method, or a webhook's user, key and method."""
         parts = [part for part in tail.split("/") if part]
         method = parts[-1].lower().removesuffix(".json") if parts else ""
-        entry: dict[str, Any] = {"at": self.world.clock.now(), "method": method, "verb": request.verb, "client_id": ""}
+        entry: dict[str, Any] = {
+            "at": self.world.clock.now(),
+            "method": method,
+            "verb": request.verb,
+            "client_id": "",
+        }
         started = time.monotonic()
         with self.world.lock:
             self.world.count(portal, "requests")
@@ -49,10 +56,19 @@ class Rest:
         return reply
 
     def _faulty(
-        self, portal: Portal, moved: bool, tail: str, parts: list[str], method: str, request: Request,
-        struck: list[Fault], entry: dict[str, Any],
-    ) -> Reply:  # fmt: skip
-        """Whatever was ordered to go wrong before the request, then the request, then what goes wrong after it."""
+        self,
+        portal: Portal,
+        moved: bool,
+        tail: str,
+        parts: list[str],
+        method: str,
+        request: Request,
+        struck: list[Fault],
+        entry: dict[str, Any],
+    ) -> Reply:
+        """Whatever was ordered to go wrong before the request, then the request, then what goes wrong after
+        it.
+        """
         if moved:
             return redirect(self.world.client_endpoint(portal) + tail, portal.moved_status)
         entry["faults"] = [fault.kind for fault in struck]
@@ -73,7 +89,9 @@ class Rest:
                 return Reply(drop=True)
         return reply
 
-    def _serve(self, portal: Portal, parts: list[str], method: str, request: Request, entry: dict[str, Any]) -> Reply:
+    def _serve(
+        self, portal: Portal, parts: list[str], method: str, request: Request, entry: dict[str, Any]
+    ) -> Reply:
         start, begun = self.world.clock.now(), time.monotonic()
         after: list[Any] = []
         try:
@@ -92,21 +110,27 @@ class Rest:
                 if refusal:
                     raise refusal
             params = {name: value for name, value in params.items() if name not in HIDDEN}
-            call = Call(self.world, self.engine, portal, caller, method, params, begun + portal.request_seconds, after)
+            call = Call(
+                self.world, self.engine, portal, caller, method, params, begun + portal.request_seconds, after
+            )
             if method == "batch":
                 body = self._batch(call, entry, start, begun)
             else:
                 entry["params"] = short(params)
                 done = self._command(call)
                 if done.error is not None:
-                    raise RestFailure(done.error["error"], done.error["error_description"], done.error["status"])
+                    raise RestFailure(
+                        done.error["error"], done.error["error_description"], done.error["status"]
+                    )
                 body = page_body(done)
         except RestFailure as failure:
             entry["error"] = failure.code
             reply = json_reply(failure.body(), failure.status)
         except Overrun:
             entry["error"] = "overrun"
-            reply = html_reply("<html><head><title>504 Gateway Time-out</title></head><body>504</body></html>", 504)
+            reply = html_reply(
+                "<html><head><title>504 Gateway Time-out</title></head><body>504</body></html>", 504
+            )
         else:
             reply = json_reply(body)
         reply.after = after
@@ -123,9 +147,15 @@ class Rest:
 
         def run(key: str, method: str, params: dict[str, Any]) -> Answered:
             inner = Call(
-                self.world, self.engine, call.portal, call.caller, method,
-                {name: value for name, value in params.items() if name not in HIDDEN}, call.deadline, call.after,
-            )  # fmt: skip
+                self.world,
+                self.engine,
+                call.portal,
+                call.caller,
+                method,
+                {name: value for name, value in params.items() if name not in HIDDEN},
+                call.deadline,
+                call.after,
+            )
             inner.check_time()
             done = self._command(inner)
             note = {"key": key, "method": method, "seconds": round(done.time.get("duration", 0.0), 4)}
@@ -138,7 +168,10 @@ class Rest:
             return done
 
         result = run_batch(call.params, run)
-        return {"result": result, "time": time_block(call.portal, start, begun, self.world, (0.0, start + 600))}
+        return {
+            "result": result,
+            "time": time_block(call.portal, start, begun, self.world, (0.0, start + 600)),
+        }
 
     def _command(self, call: Call) -> Answered:
         """One command with its own checks: in the plan, the scope, operating time (§4, §5)."""
@@ -165,7 +198,9 @@ class Rest:
         if call.method in portal.operating:
             worked = portal.operating[call.method] + call.extra_operating
         with self.world.lock:
-            operating = limits.charge(portal, install, call.method, worked, start) if failure is None else None
+            operating = (
+                limits.charge(portal, install, call.method, worked, start) if failure is None else None
+            )
         block = time_block(portal, start, begun, self.world, operating)
         if failure is not None:
             return Answered(error={**failure.body(), "status": failure.status}, time=block)
@@ -187,7 +222,9 @@ def before(fault: Fault) -> Reply | None:
         time.sleep(fault.seconds)
         return Reply(drop=True)
     if fault.kind == "html":
-        return html_reply("<!doctype html><html><body><h1>Something went wrong</h1></body></html>", fault.status or 502)
+        return html_reply(
+            "<!doctype html><html><body><h1>Something went wrong</h1></body></html>", fault.status or 502
+        )
     if fault.kind in ("error", "expired_token") or fault.kind in COMMON:
         failure = failure_of(fault, as_text=False)
         return json_reply(failure.body(), failure.status)

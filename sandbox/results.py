@@ -11,7 +11,9 @@ from sandbox.rest_errors import RestFailure, denied
 
 
 def event_send(call: Call) -> bool:
-    """True means taken. Background: what becomes of it is decided after the answer; at once: inside the call."""
+    """True means taken. Background: what becomes of it is decided after the answer; at once: inside the
+    call.
+    """
     portal, engine = call.portal, call.engine
     with call.world.lock:
         process_id, token_id = read_token(call)
@@ -49,9 +51,11 @@ def take_later(
     portal, engine = call.portal, call.engine
     with call.world.lock:
         situation, process, step = engine.situation(portal, process_id, token_id)
-        entry["outcome"] = {"waits": "resumed", "unsaved": "lost: not saved yet", "locked": "lost: locked"}.get(
-            situation, "ignored"
-        )
+        entry["outcome"] = {
+            "waits": "resumed",
+            "unsaved": "lost: not saved yet",
+            "locked": "lost: locked",
+        }.get(situation, "ignored")
         if situation in ("unsaved", "locked"):
             engine.lose(portal, step)
         elif situation == "waits" and process is not None and step is not None:
@@ -94,6 +98,8 @@ def read_token(call: Call) -> tuple[str, str]:
 
 
 def refusal(portal: Portal, situation: str) -> RestFailure:
-    """404 where the process is gone or not saved yet, 423 where another hit holds it; a number or its text (§7)."""
+    """404 where the process is gone or not saved yet, 423 where another hit holds it; a number or its text
+    (§7).
+    """
     number, text = (423, "Workflow is locked") if situation == "locked" else (404, "Workflow not found")
     return RestFailure(str(number) if portal.error_404_as_text else number, text)

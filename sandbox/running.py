@@ -1,4 +1,6 @@
-"""Starting processes from a request: which document, which robots are allowed on it, with what in their properties."""
+"""Starting processes from a request: which document, which robots are allowed on it, with what in their
+properties.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Running:
         self.engine = engine
 
     def run(self, portal: Portal, wish: dict[str, Any], number: int = 1) -> Process:
-        """Starts one process; raises ControlError where a robot is not there or FILTER keeps it off the document."""
+        """Starts one process; raises ControlError where a robot is not there or FILTER keeps it off the
+        document.
+        """
         unknown = set(wish) - RUN_KEYS
         if unknown:
             raise ControlError(f"a run has no {', '.join(sorted(unknown))}")
@@ -89,7 +93,9 @@ class Running:
         if robot is None:
             raise ControlError(f"{client_id} has registered no {code!r} on {portal.name}", 409)
         if not registry_rules.allowed(robot.filter, portal.edition, document_type):
-            raise ControlError(f"FILTER keeps {code!r} off {'/'.join(document_type)} on a {portal.edition} portal", 409)
+            raise ControlError(
+                f"FILTER keeps {code!r} off {'/'.join(document_type)} on a {portal.edition} portal", 409
+            )
         odd = {str(key): str(value) for key, value in (wish.get("odd") or {}).items()}
         wrong = set(odd.values()) - set(ODD)
         if wrong:
@@ -97,7 +103,9 @@ class Running:
         return Step(
             client_id=str(client_id),
             code=robot.code,
-            properties={str(key): numbered(value, number) for key, value in (wish.get("properties") or {}).items()},
+            properties={
+                str(key): numbered(value, number) for key, value in (wish.get("properties") or {}).items()
+            },
             odd=odd,
             subscription=wish.get("subscription"),
             timeout=int(wish.get("timeout") or 0),

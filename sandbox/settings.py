@@ -1,4 +1,6 @@
-"""Portals, users, applications and token servers as a person orders them: which settings there are and what they may be."""
+"""Portals, users, applications and token servers as a person orders them: which settings there are and what
+they may be.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,17 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "ids_filter": ("list", "all", "none", "one"),
     "oauth": ("auto", "ask", "refuse"),
 }
-FIXED = {"name", "number", "installs", "processes", "faults", "answered", "counters", "bucket_level", "bucket_at"}
+FIXED = {
+    "name",
+    "number",
+    "installs",
+    "processes",
+    "faults",
+    "answered",
+    "counters",
+    "bucket_level",
+    "bucket_at",
+}
 SETTINGS = {field.name for field in dataclasses.fields(Portal)} - FIXED
 RUSSIAN = {
     "language": "ru",
@@ -28,7 +40,9 @@ RUSSIAN = {
 
 
 def save_portal(world: World, wish: dict[str, Any]) -> Portal:
-    """Creates a portal or changes the settings that are named; raises ControlError and changes nothing where one is wrong."""
+    """Creates a portal or changes the settings that are named; raises ControlError and changes nothing where
+    one is wrong.
+    """
     name = str(wish.get("name", ""))
     if not name.isascii() or not name.replace("-", "").isalnum() or name != name.lower():
         raise ControlError("a portal's name is small letters, digits and -")
@@ -40,7 +54,11 @@ def save_portal(world: World, wish: dict[str, Any]) -> Portal:
             if changes.get("server") == "ru":
                 for key, value in RUSSIAN.items():
                     setattr(portal, key, value)
-            portal.users = [User(1, "Anna", "Smith", True), User(2, "Boris", "Jones", False), User(5, "Vera", "Stone", False)]
+            portal.users = [
+                User(1, "Anna", "Smith", True),
+                User(2, "Boris", "Jones", False),
+                User(5, "Vera", "Stone", False),
+            ]
             world.state.portals[name] = portal
         for key, value in changes.items():
             setattr(portal, key, value)

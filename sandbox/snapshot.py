@@ -1,4 +1,6 @@
-"""The state on disk: written whole to a new file and renamed, read back at start by the dataclasses' own types."""
+"""The state on disk: written whole to a new file and renamed, read back at start by the dataclasses' own
+types.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ FORMAT = 1
 
 
 def dump(state: State) -> str:
-    return json.dumps({"format": FORMAT, "state": state}, default=fields_of, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(
+        {"format": FORMAT, "state": state}, default=fields_of, ensure_ascii=False, separators=(",", ":")
+    )
 
 
 def fields_of(value: Any) -> dict[str, Any]:
@@ -49,8 +53,7 @@ def read(folder: Path) -> State | None:
     except (ValueError, KeyError, TypeError):
         path.replace(folder / "state.json.unreadable")
         return None
-    assert isinstance(state, State)
-    return state
+    return state if isinstance(state, State) else None
 
 
 @cache

@@ -1,4 +1,6 @@
-"""The two token servers: codes that live 30 s, refresh tokens that work once, and what they answer when asked wrongly (§2)."""
+"""The two token servers: codes that live 30 s, refresh tokens that work once, and what they answer when
+asked wrongly (§2).
+"""
 
 from __future__ import annotations
 
@@ -167,8 +169,13 @@ def before(fault: Any) -> Reply | None:
     if fault.kind in ("down", "silence"):
         return Reply(drop=True)
     if fault.kind == "html":
-        return html_reply("<!doctype html><html><body><h1>Bad Gateway</h1></body></html>", fault.status or 502)
+        return html_reply(
+            "<!doctype html><html><body><h1>Bad Gateway</h1></body></html>", fault.status or 502
+        )
     if fault.kind == "error":
-        body = {"error": fault.error or "invalid_request", "error_description": fault.description or fault.error}
+        body = {
+            "error": fault.error or "invalid_request",
+            "error_description": fault.description or fault.error,
+        }
         return json_reply(body, fault.status or 400)
     return None

@@ -1,4 +1,6 @@
-"""Tokens that carry their own facts under a signature: 10^5 handler calls with tokens of their own cost no memory (§2, §6)."""
+"""Tokens that carry their own facts under a signature: 10^5 handler calls with tokens of their own cost no
+memory (§2, §6).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def sign(world: World, text: str) -> str:
 def issue(world: World, kind: str, install: Install, user_id: int, seconds: float) -> str:
     """An opaque hex string; ``kind`` is a access, r refresh, c code."""
     now = world.clock.now()
-    facts = f"{kind}.{install.id}.{install.epoch}.{user_id}.{now:.3f}.{now + seconds:.3f}.{secrets.token_hex(4)}"
+    facts = (
+        f"{kind}.{install.id}.{install.epoch}.{user_id}.{now:.6f}.{now + seconds:.6f}.{secrets.token_hex(4)}"
+    )
     return facts.encode().hex() + sign(world, facts)[:24]
 
 

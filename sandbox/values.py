@@ -1,4 +1,6 @@
-"""Property values the way a portal sends them: strings, site date formats, and the odd forms of §6 on order."""
+"""Property values the way a portal sends them: strings, site date formats, and the odd forms of §6 on order.
+Property values the way a portal sends them: strings, site date formats, and the odd forms of §6 on order.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def zone_of(portal: Portal) -> tzinfo:
 
 
 def iso(portal: Portal, seconds: float) -> str:
-    """Whole seconds in the portal's time, with its offset: how the portal tells MODIFIED and its own time (§7)."""
+    """Whole seconds in the portal's time, with its offset: how the portal tells MODIFIED and its own time
+    (§7).
+    """
     return datetime.fromtimestamp(int(seconds), zone_of(portal)).isoformat()
 
 
@@ -97,7 +101,9 @@ def send(portal: Portal, declared: dict[str, Any], value: Any, odd: str = "") ->
     return {"n17": text} if odd == "keys" else text
 
 
-def send_all(portal: Portal, properties: dict[str, Any], values: dict[str, Any], odd: dict[str, str]) -> dict[str, Any]:
+def send_all(
+    portal: Portal, properties: dict[str, Any], values: dict[str, Any], odd: dict[str, str]
+) -> dict[str, Any]:
     """All properties of a robot: what the person filled, else the default, else an empty string."""
     given = {key.lower(): value for key, value in values.items()}
     return {

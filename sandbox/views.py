@@ -11,10 +11,31 @@ from sandbox.world import World
 
 HIDDEN = ("installs", "processes", "faults", "answered", "counters", "bucket_level", "bucket_at", "users")
 COUNTERS = (
-    "processes", "timed_out", "lost", "sends", "sends_lost", "sends_repeated", "distinct", "doubled", "logs", "handler_calls",
-    "handler_ok", "handler_failed", "handler_max_ms", "queued", "calls_lost", "requests", "commands", "limit_503", "limit_429",
-    "faults_played", "max_request_seconds", "token_exchanges", "authorisations_killed", "burst_refused",
-)  # fmt: skip
+    "processes",
+    "timed_out",
+    "lost",
+    "sends",
+    "sends_lost",
+    "sends_repeated",
+    "distinct",
+    "doubled",
+    "logs",
+    "handler_calls",
+    "handler_ok",
+    "handler_failed",
+    "handler_max_ms",
+    "queued",
+    "calls_lost",
+    "requests",
+    "commands",
+    "limit_503",
+    "limit_429",
+    "faults_played",
+    "max_request_seconds",
+    "token_exchanges",
+    "authorisations_killed",
+    "burst_refused",
+)
 STATES = ("waiting", "running", "finished", "faulted", "terminated")
 
 

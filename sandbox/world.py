@@ -1,4 +1,6 @@
-"""The one object all parts share: the state behind its lock, the clock, the journals, and who is reached by which address."""
+"""The one object all parts share: the state behind its lock, the clock, the journals, and who is reached by
+which address.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Books:
 
 
 class World:
-    """All state; whoever reads or writes it holds ``lock`` (re-entrant), and nobody sleeps while holding it."""
+    """All state; whoever reads or writes it holds ``lock`` (re-entrant), and nobody sleeps while holding it.
+    All state; whoever reads or writes it holds ``lock`` (re-entrant), and nobody sleeps while holding it.
+    """
 
     def __init__(self, base: str = "", keep_processes: int = 20_000) -> None:
         self.lock = threading.RLock()
@@ -54,7 +58,9 @@ class World:
         with self.lock:
             self.clock.forget()
             self.clock.set_offset(0.0)
-            self.adopt(State(secret=secrets.token_hex(32), servers={name: TokenServer(name) for name in SERVERS}))
+            self.adopt(
+                State(secret=secrets.token_hex(32), servers={name: TokenServer(name) for name in SERVERS})
+            )
 
     def adopt(self, state: State) -> None:
         with self.lock:
@@ -70,12 +76,14 @@ class World:
         return self.state.serial
 
     def books(self, portal: Portal) -> Books:
+        if self.state.portals.get(portal.name) is not portal:
+            return Books()  # a portal that was reset away: what still comes of it is nobody's
         return self._books.setdefault(portal.name, Books())
 
     def forget_books(self, portal: Portal) -> None:
         self._books.pop(portal.name, None)
 
-    # -- addresses ------------------------------------------------------------------------------------------------
+    # -- addresses --------------------
 
     @property
     def scheme(self) -> str:
@@ -125,7 +133,7 @@ class World:
                 return portal, True
         return None, False
 
-    # -- looking things up ----------------------------------------------------------------------------------------
+    # -- looking things up --------------------
 
     def portal(self, name: str) -> Portal:
         portal = self.state.portals.get(name)
