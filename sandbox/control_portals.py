@@ -62,12 +62,13 @@ def reset(ask: Ask) -> dict[str, Any]:
 def install(ask: Ask) -> dict[str, Any]:
     application = ask.world.application(ask.wanted("client_id"))
     user, token = int(ask.body.get("user", 1)), str(ask.body.get("application_token") or "")
+    drop = flag(ask.body.get("drop", False))
     way = ask.body.get("way") or ("frame" if application.interface else "event")
     if way == "frame":
-        return ask.sandbox.installations.by_frame(ask.portal, application, user, token)
+        return ask.sandbox.installations.by_frame(ask.portal, application, user, token, drop)
     if way == "event":
         repeat = int(ask.body.get("repeat", 1))
-        return ask.sandbox.installations.by_event(ask.portal, application, user, token, repeat)
+        return ask.sandbox.installations.by_event(ask.portal, application, user, token, repeat, drop)
     raise ControlError("way is frame or event; full OAuth starts at the portal's /oauth/authorize/")
 
 

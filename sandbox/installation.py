@@ -20,19 +20,18 @@ class Installations:
         self.world = world
         self.courier = courier
 
-    def record(self, portal: Portal, application: Application, user_id: int, token: str = "") -> Install:
-        """The installation on the portal: a new one, or the former one with new tokens; what it had
-        registered goes.
-        """
+    def record(
+        self, portal: Portal, application: Application, user_id: int, token: str = "", drop: bool = False
+    ) -> Install:
+        """The installation on the portal: a new one, or the one there is, with what it registered or without."""
         with self.world.lock:
             former = portal.installs.get(application.client_id)
             install = former or Install(self.world.serial(), application.client_id, secrets.token_hex(16))
-            if former is not None:
-                former.epoch += 1
+            if former is not None and drop:
                 self.drop_registered(former)
             if token:
                 install.application_token = given_or_new(token)
-            install.user_id, install.version, install.installed = user_id, application.version, False
+            install.user_id, install.version = user_id, application.version
             portal.installs[application.client_id] = install
             self.world.dirty = True
             return install
@@ -95,7 +94,9 @@ class Installations:
             "body": delivery.body[:20_000],
         }
 
-    def by_frame(self, portal: Portal, application: Application, user_id: int, token: str) -> dict[str, Any]:
+    def by_frame(
+        self, portal: Portal, application: Application, user_id: int, token: str, drop: bool = False
+    ) -> dict[str, Any]:
         """Installs with an interface: by the install page where there is one, else at once and opened
         (§3.1).
         """
@@ -103,7 +104,7 @@ class Installations:
         url = application.install_url or application.main_url
         if not url:
             raise ControlError("the application has neither an install nor a main address")
-        install = self.record(portal, application, user_id, token)
+        install = self.record(portal, application, user_id, token, drop)
         if not application.install_url:
             self.finish(install)
         return self.post_frame(portal, install, user, url)
@@ -127,14 +128,20 @@ class Installations:
     # -- event --------------------
 
     def by_event(
-        self, portal: Portal, application: Application, user_id: int, token: str, repeat: int
+        self,
+        portal: Portal,
+        application: Application,
+        user_id: int,
+        token: str,
+        repeat: int,
+        drop: bool = False,
     ) -> dict[str, Any]:
         """``ONAPPINSTALL``, the one event that comes by itself; it may come again (§3.2)."""
         url = application.event_url or application.install_url
         if not url:
             raise ControlError("the application has no address for events")
         self.user(portal, user_id)
-        install = self.record(portal, application, user_id, token)
+        install = self.record(portal, application, user_id, token, drop)
         with self.world.lock:
             install.installed = True
             data = {
