@@ -5,22 +5,12 @@ Requests are not logged by us (a handler call's body holds tokens); what fails s
 
 from __future__ import annotations
 
-import re
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-# The platform's tokens by the names they travel under, and the value that follows.
-_TOKENS = re.compile(
-    r"(?i)((?:access_token|refresh_token|application_token|client_secret|event_token|auth_id|refresh_id|auth)"
-    r"[\"']?\]?\s*[=:]\s*[\"']?)[^\s&\"',;)}\]]{6,}"
-)
-
-
-def scrub(text: str) -> str:
-    """`text` with the values of known token names taken out."""
-    return _TOKENS.sub(r"\1[hidden]", text)
+from portals.scrub import scrub
 
 
 def _scrub_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -69,8 +69,12 @@ class Portal(models.Model):
         APPLICATION_GONE = "application_gone", _("the application is no longer installed there")
         TOKEN_LOST = "token_lost", _("the portal's authorisation was lost: open the application there")
         USER_DISMISSED = "user_dismissed", _("the person whose token we hold was dismissed")
-        NO_RIGHTS = "no_rights", _("the token's owner may not do this: open the application as an administrator")
+        NO_RIGHTS = (
+            "no_rights",
+            _("the token's owner may not do this: open the application as an administrator"),
+        )
         SCOPE = "scope", _("the application lacks the scope bizproc")
+        WRONG_CLIENT = "wrong_client", _("the token server does not know our client id and secret")
         MOVED = "moved", _("the portal answers with a redirect: it may have moved")
         UNREACHABLE = "unreachable", _("the portal does not answer")
         LIMITED = "limited", _("the portal limits us")
@@ -121,6 +125,8 @@ class Portal(models.Model):
     token_is_admin = models.BooleanField(_("token is an administrator's"), null=True, blank=True)
     scope = models.CharField(_("scope"), max_length=1000, blank=True)
     app_status = models.CharField(_("application status"), max_length=8, blank=True)
+    # Keyed hash of the refresh token the last verified form brought: its repeat must not be exchanged again.
+    brought_hash = models.BinaryField(max_length=32, default=bytes)
     application_token = EncryptedTextField(_("application token"))
     # Calls that were in the queue at an update carry the former one: taken until then (§3).
     former_application_token = EncryptedTextField(_("former application token"))
@@ -190,7 +196,9 @@ class PendingInstallation(models.Model):
         verbose_name = _("pending installation")
         verbose_name_plural = _("pending installations")
         constraints = [
-            models.UniqueConstraint(fields=["application", "member_id", "claim_hash"], name="pending_claim_once"),
+            models.UniqueConstraint(
+                fields=["application", "member_id", "claim_hash"], name="pending_claim_once"
+            ),
         ]
         indexes = [models.Index(fields=["next_try_at"], name="pending_due")]
 
@@ -207,10 +215,14 @@ class Bucket(models.Model):
     member_id = models.CharField(_("member id"), max_length=64, unique=True)
     level = models.FloatField(default=0.0)
     level_at = models.DateTimeField()
-    capacity = models.FloatField(default=50.0)
-    rate = models.FloatField(default=2.0)
-    blocked_until = models.DateTimeField(null=True, blank=True)
-    # {"application id:method": {"seconds": operating, "reset_at": unix}} as the portal last told.
+    # Limits of this account (Enterprise: 250 and 5); empty is what BUCKET_BURST and BUCKET_RATE say.
+    capacity = models.FloatField(_("burst, requests"), null=True, blank=True)
+    rate = models.FloatField(_("requests a second"), null=True, blank=True)
+    blocked_until = models.DateTimeField(_("blocked until"), null=True, blank=True)
+    # How long the last block was; the next one soon after it is longer.
+    blocked_seconds = models.FloatField(default=0.0)
+    # As the portal last told: {"application id:method": {"seconds", "reset_at": unix, "blocked_until":
+    # unix}}.
     operating = models.JSONField(default=dict, blank=True)
     limited = models.PositiveIntegerField(_("times limited"), default=0)
     version = models.PositiveBigIntegerField(default=0)
@@ -233,6 +245,28 @@ class Lease(models.Model):
     owner = models.CharField(max_length=100, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
     until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PortalSetting(models.Model):
+    """A value that robots read on one portal: `call.portal.settings["erp_key"]`; never shown again."""
+
+    portal = models.ForeignKey(
+        Portal, on_delete=models.CASCADE, related_name="settings", verbose_name=_("portal")
+    )
+    name = models.CharField(_("name"), max_length=64,
+    validators=[RegexValidator(r"^[a-zA-Z][a-zA-Z0-9_.\-]*$")]) value = EncryptedTextField(_("value"))
+    changed_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("setting of a portal")
+        verbose_name_plural = _("settings of portals")
+        ordering = ["portal", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["portal", "name"], name="setting_name_once_a_portal"),
+        ]
 
     def __str__(self) -> str:
         return self.name

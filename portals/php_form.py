@@ -1,9 +1,9 @@
 """Forms as PHP writes and reads them: `a[b][0]=x` (contract §3, §6).
 
-`parse(body)` gives nested dicts of text. A map whose keys are 0…n-1 becomes a list; one with other keys stays a
-dict of text keys, so that nothing is guessed here. As in PHP the last of two equal names wins, `x[]` appends,
-and what comes after a closed bracket is ignored. Handler calls pass here, so it is written for speed: the paths
-of names are remembered, and a value without escapes is not touched.
+`parse(body)` gives nested dicts of text. A map whose keys are 0…n-1 becomes a list; one with other keys stays
+a dict of text keys, so that nothing is guessed here. As in PHP the last of two equal names wins, `x[]`
+appends, and what comes after a closed bracket is ignored. Handler calls pass here, so it is written for
+speed: the paths of names are remembered, and a value without escapes is not touched.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ def _index(key: str) -> int | None:
 def _place(inner: dict[str, Any], key: str, nexts: dict[int, tuple[int, Any]]) -> str:
     """The key to write under: for `[]` the next free number, which an explicit number moves on.
 
-    `nexts` remembers it for each map that was appended to, so that a long list takes linear time; it holds the
-    map too, for an overwritten one must not lend its id to another.
+    `nexts` remembers it for each map that was appended to, so that a long list takes linear time; it holds
+    the map too, for an overwritten one must not lend its id to another.
     """
     mark = id(inner)
     if key == _APPEND:

@@ -1,0 +1,207 @@
+"""What a portal or a token server may answer, in four kinds that callers can act on (contract §2, §4, §7).
+
+    Passes          the same request later: a limit, a fault of the server, an HTML page
+      UnknownAnswer   and it may have taken effect already
+      TokenRefused    and the access token must be renewed first; the client does that itself, once
+    PortalTrouble   the whole portal takes nothing now; whatever waits keeps waiting
+    CommandRefused  this command's own error, final as it stands
+
+An error is classified by its code whatever the status, by its text only where the contract says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from portals.scrub import scrub
+
+_TEXT = 500
+
+
+class RestError(Exception):
+    """`code` as the portal said (or our own word), `text` scrubbed and at most 500 characters, HTTP `status`.
+    """
+
+    def __init__(self, code: str = "", text: str = "", status: int | None = None) -> None:
+        self.code = code
+        self.text = scrub(text)[:_TEXT]
+        self.status = status
+        super().__init__(code, self.text, status)
+
+    def __str__(self) -> str:
+        words = [part for part in (self.code, self.text) if part]
+        if self.status is not None:
+            words.append(f"(HTTP {self.status})")
+        return " ".join(words) or type(self).__name__
+
+
+class Passes(RestError):
+    """Goes by itself: the same request again after `retry_after` seconds."""
+
+    def __init__(
+        self, code: str = "", text: str = "", status: int | None = None, retry_after: float = 5.0
+    ) -> None:
+        super().__init__(code, text, status)
+        self.retry_after = retry_after
+
+
+class UnknownAnswer(Passes):
+    """The request may have taken effect: timed out or dropped after sending, half an answer, a fault inside.
+    """
+
+
+class TokenRefused(Passes):
+    """The access token is no longer good; the refresh token may be."""
+
+
+class PortalTrouble(RestError):
+    """The whole portal takes nothing: `trouble` is a value of `Portal.Trouble`."""
+
+    def __init__(self, trouble: str, code: str = "", text: str = "", status: int | None = None) -> None:
+        super().__init__(code, text, status)
+        self.trouble = trouble
+
+
+class CommandRefused(RestError):
+    """This command, as it stands, is refused for good. `meaning` says why where the code alone does not."""
+
+    def __init__(self, code: str = "", text: str = "", status: int | None = None, meaning: str = "") -> None:
+        super().__init__(code, text, status)
+        self.meaning = meaning
+
+
+NOT_IN_PLAN = "not_in_plan"
+NO_RIGHT = "no_right"
+NEEDS_APPLICATION = "needs_application_context"
+
+# Seconds after which the same request is worth sending again.
+_PASSES: dict[str, float] = {
+    "query_limit_exceeded": 1.0,
+    "operation_time_limit": 60.0,
+    "error_oauth": 30.0,
+    "connection_error": 30.0,
+    "temporarily_unavailable": 30.0,
+}
+_UNKNOWN = {"internal_server_error": 10.0, "error_unexpected_answer": 10.0}
+_TOKEN = {"expired_token", "invalid_token"}
+# Codes that are the portal's state, as values of Portal.Trouble.
+_TROUBLES: dict[str, str] = {
+    "no_auth_found": "token_lost",
+    "authorization_error": "user_dismissed",
+    "user_access_error": "no_rights",
+    "invalid_credentials": "no_rights",
+    "overload_limit": "limited",
+    "portal_deleted": "portal_gone",
+    "application_not_found": "application_gone",
+    "not_installed": "application_gone",
+    "payment_required": "unpaid",
+    "invalid_request": "unreachable",
+    "invalid_grant": "token_lost",
+    "invalid_client": "wrong_client",
+    "wrong_client": "wrong_client",
+    "unauthorized_client": "wrong_client",
+    "invalid_scope": "scope",
+}
+# Texts of ACCESS_DENIED; they may carry a prefix, so they are looked for inside.
+_PLAN_LAPSED = "available only on commercial plans"
+_APPLICATION_CONTEXT = "application context required"
+# The only methods whose errors are bare numbers with a meaning (§7, at once).
+_NUMBERED = {"bizproc.event.send", "bizproc.activity.log"}
+_HTML = re.compile(r"<[^>]{1,200}>")
+
+
+def classify(code: str, text: str = "", status: int | None = None, method: str = "") -> RestError:
+    """The error that stands for an answer with `error: code`, by method where its meaning depends on it."""
+    word = code.strip().lower()
+    if word in _TOKEN:
+        return TokenRefused(code, text, status, 0.0)
+    if word in _PASSES:
+        return Passes(code, text, status, _PASSES[word])
+    if word in _UNKNOWN:
+        return UnknownAnswer(code, text, status, _UNKNOWN[word])
+    if word == "access_denied":
+        return _access_denied(code, text, status)
+    if word == "insufficient_scope":
+        # A robot's own call of a method outside the scope says nothing of the portal.
+        if not method or method.startswith(("bizproc.", "event.")):
+            return PortalTrouble("scope", code, text, status)
+        return CommandRefused(code, text, status, NO_RIGHT)
+    if word in _TROUBLES:
+        return PortalTrouble(_TROUBLES[word], code, text, status)
+    if word == "error_method_not_found":
+        return CommandRefused(code, text, status, NOT_IN_PLAN)
+    if method in _NUMBERED and word == "402":
+        return PortalTrouble("licence", code, text, status)
+    if method in _NUMBERED and word == "423":
+        return Passes(code, text, status, 5.0)
+    return _by_status(code, text, status)
+
+
+def _access_denied(code: str, text: str, status: int | None) -> RestError:
+    lower = text.lower()
+    if _PLAN_LAPSED in lower:
+        return PortalTrouble("plan_lapsed", code, text, status)
+    if _APPLICATION_CONTEXT in lower:
+        return CommandRefused(code, text, status, NEEDS_APPLICATION)
+    return CommandRefused(code, text, status, NO_RIGHT)
+
+
+def _by_status(code: str, text: str, status: int | None) -> RestError:
+    """A code of no table, or none: the status is all there is."""
+    if status is not None:
+        if status == 429:
+            return Passes(code, text, status, 60.0)
+        if status == 503:
+            return Passes(code, text, status, 5.0)
+        if status >= 500:
+            return UnknownAnswer(code, text, status, 10.0)
+        if status == 401:
+            return Passes(code, text, status, 60.0)
+    return CommandRefused(code, text, status)
+
+
+def error_of(answer: Any) -> tuple[str, str] | None:
+    """(code, text) where a decoded answer says `error` (a number, an empty text too); else None."""
+    if not isinstance(answer, dict) or "error" not in answer:
+        return None
+    code = answer["error"]
+    if isinstance(code, dict):
+        # Newer answers nest them: {"error": {"code": …, "message": …}}.
+        return _word(code.get("code")), _word(code.get("message"))
+    return _word(code), _word(answer.get("error_description"))
+
+
+def _word(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def read(status: int, body: bytes, method: str = "") -> Any:
+    """The decoded JSON of an answer without `error`. Raises the error it stands for otherwise.
+
+    Redirects are never followed (§1: the domain moved); an HTML page or half a document is no answer.
+    """
+    if 300 <= status < 400:
+        raise PortalTrouble("moved", "redirect", "The portal answers with a redirect.", status)
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _no_json(status, body) from None
+    error = error_of(answer)
+    if error is not None:
+        raise classify(*error, status, method)
+    if not 200 <= status < 300:
+        raise classify("", "", status, method)
+    return answer
+
+
+def _no_json(status: int, body: bytes) -> RestError:
+    shown = " ".join(_HTML.sub(" ", body[:2000].decode("utf-8", "replace")).split())[:200]
+    text = f"Not JSON: {shown}" if shown else "An empty answer."
+    if status in (200, 500, 502, 504):
+        # Cut off or broken on the way back: what was asked may have been done.
+        return UnknownAnswer("no_json", text, status, 10.0)
+    return Passes("no_json", text, status, 60.0 if status < 500 else 10.0)
