@@ -35,8 +35,9 @@ class Result:
 
 
 class PortalError(Exception):
-    """A REST request of robot code failed. `code` and `text` as the portal said them; `retry_after` is a number of
-    seconds where the same request may succeed later: left uncaught, the whole call is then tried again."""
+    """A REST request of robot code failed. `code` and `text` as the portal said them; `retry_after` is a
+    number of seconds where the same request may succeed later: left uncaught, the whole call is then tried
+    again."""
 
     def __init__(self, code: str, text: str, retry_after: float | None = None) -> None:
         self.code, self.text, self.retry_after = code, text, retry_after
@@ -77,9 +78,9 @@ class CallPortal:
 class Call:
     """One call of one robot.
 
-    `id` is the same at each try of this call (use it as an idempotency key); `inputs` hold every declared property
-    by its id, typed; `document` is `(module, object, id)` where the portal named it; `waits` tells whether anyone
-    waits for the result.
+    `id` is the same at each try of this call (use it as an idempotency key); `inputs` hold every declared
+    property by its id, typed; `document` is `(module, object, id)` where the portal named it; `waits` tells
+    whether anyone waits for the result.
     """
 
     id: str
@@ -92,8 +93,10 @@ class Call:
     _log: Callable[[str], None] = field(default=lambda text: None, repr=False)
 
     def log(self, text: object) -> None:
-        """A line in the process's own log (bizproc.activity.log), sent before the result, in order. At most 50
-        lines of 4,000 characters; dropped for a robot that does not wait, shown on the invocation always."""
+        """A line in the process's own log (bizproc.activity.log), sent before the result, in order.
+
+        At most 50 lines of 4,000 characters; dropped for a robot that does not wait, though the
+        invocation shows them."""
         self._log(str(text))
 
 
@@ -219,7 +222,9 @@ def find_type(name: object) -> ComputeType:
     autodiscover()
     found = _types.get(name) if isinstance(name, str) else None
     if found is None:
-        raise CodeMissing(f"There is no compute type “{str(name)[:200]}”; there are {', '.join(sorted(_types))}.")
+        raise CodeMissing(
+            f"There is no compute type “{str(name)[:200]}”; there are {', '.join(sorted(_types))}."
+        )
     return found
 
 

@@ -59,7 +59,8 @@ def compute_job(
     say_line: Callable[[str], None],
     say_started: Callable[[str], None],
 ) -> Outcome:
-    """Never raises. `say_started` gets the code's revision before any of it runs, `say_line` each call.log."""
+    """Never raises. `say_started` gets the code's revision before any of it runs, `say_line` each
+    call.log."""
     hide = Scrubber(job.settings)
     revision = ""
     try:
@@ -75,7 +76,9 @@ def compute_job(
     except OutputError as error:
         outcome = Outcome(False, "output_wrong", sentence=hide(str(error)))
     except MemoryError as error:
-        outcome = Outcome(False, "memory", error=_told(error, hide), sentence=_("The robot ran out of memory."))
+        outcome = Outcome(
+            False, "memory", error=_told(error, hide), sentence=_("The robot ran out of memory.")
+        )
     except BaseException as error:  # sys.exit() in robot code is its error, not our end
         told = _told(error, hide)
         outcome = Outcome(False, "robot_error", error=told, sentence=_sentence(told))
@@ -113,13 +116,16 @@ def _checked(job: Job, result: object, hide: Scrubber) -> Outcome:
 
 
 class Scrubber:
-    """Text without the portal's settings in any spelling they usually get, and without what no column stores."""
+    """Text without the portal's settings in any spelling they usually get, and without what no column
+    stores."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         spellings: set[str] = set()
         for value in settings.values():
             if isinstance(value, str) and len(value) >= _SHORTEST_SCRUBBED:
-                spellings.update((value, quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1]))
+                spellings.update(
+                    (value, quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1])
+                )
         # The longest first: a setting may be part of another.
         self._spellings = sorted(spellings, key=len, reverse=True)
 
@@ -136,7 +142,12 @@ def _told(error: BaseException, hide: Scrubber) -> dict[str, Any]:
     except Exception:
         message = ""  # a __str__ that raises has nothing to say
     file, line = _own_line(error.__traceback__)
-    return {"type": type(error).__name__[:200], "message": hide(message[:20_000])[:2_000], "file": file, "line": line}
+    return {
+        "type": type(error).__name__[:200],
+        "message": hide(message[:20_000])[:2_000],
+        "file": file,
+        "line": line,
+    }
 
 
 def _own_line(traceback: TracebackType | None) -> tuple[str, int]:

@@ -1,7 +1,8 @@
 """Dates and times as portals write them (contract §6) and as they want them back (§7).
 
-A portal's site format is not told. `date_format` is "DMY", "MDY", "YMD" or "" (unknown), `zone` an IANA name or a
-fixed offset such as "+03:00". A text is read by what it proves itself; `date_format` only decides between two readings.
+A portal's site format is not told. `date_format` is "DMY", "MDY", "YMD" or "" (unknown), `zone` an IANA name
+or a fixed offset such as "+03:00". A text is read by what it proves itself; `date_format` only decides
+between two readings.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from zoneinfo import ZoneInfo
 
 FORMATS = ("DMY", "MDY", "YMD")
 
-_CLOCK = r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.[0-9]{1,9})?)?(?:\s*(?P<half>[aApP])\.?[mM]\.?)?"
+_CLOCK = (
+    r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.[0-9]{1,9})?)?"
+    r"(?:\s*(?P<half>[aApP])\.?[mM]\.?)?"
+)
 _OFFSET = r"(?P<offset>[zZ]|[+-][0-9]{2}:?[0-9]{2})"
 _DATE = r"(?P<one>[0-9]{1,4})(?P<sep>[./-])(?P<two>[0-9]{1,2})(?P=sep)(?P<three>[0-9]{1,4})"
 _SITE = re.compile(rf"{_DATE}(?:[T ]\s*{_CLOCK}\s*{_OFFSET}?)?")
@@ -28,8 +32,9 @@ class UnknownZone(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text spells: naive `moment`, its own `offset` if it has one, whether it has a time of day, and the
-    site format it proves by itself ("" where it admits two readings, or is ISO with offset and proves nothing)."""
+    """What a text spells: naive `moment`, its own `offset` if it has one, whether it has a time of day, and
+    the site format it proves by itself ("" where it admits two readings, or is ISO with offset and proves
+    nothing)."""
 
     moment: datetime
     offset: tzinfo | None
@@ -47,7 +52,11 @@ def zone_of(name: str) -> tzinfo:
         return _fixed_offset(fixed[1], int(fixed[2]), int(fixed[3]))
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError; a path is a ValueError
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+    ) as error:  # ZoneInfoNotFoundError is a KeyError; a path is a ValueError
         raise UnknownZone(name[:64]) from error
 
 
@@ -121,8 +130,8 @@ def _offset(text: str | None) -> tzinfo | None:
 
 
 def aware(reading: Reading, zone: tzinfo) -> datetime:
-    """The moment in `zone`. A time that the change to summer time leaves out moves forward by the gap; of a time
-    that comes twice the first is meant. Raises OverflowError at the ends of the calendar."""
+    """The moment in `zone`. A time that the change to summer time leaves out moves forward by the gap; of a
+    time that comes twice the first is meant. Raises OverflowError at the ends of the calendar."""
     if reading.offset is not None:
         return reading.moment.replace(tzinfo=reading.offset).astimezone(zone)
     local = reading.moment.replace(tzinfo=zone)

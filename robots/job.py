@@ -39,16 +39,18 @@ class Job:
     trial: bool = False
 
     def as_frame(self) -> dict[str, Any]:
-        """Its fields as they cross the pipe (dataclasses.asdict copies deeply, which costs more than the call)."""
+        """Its fields as they cross the pipe (dataclasses.asdict copies deeply, which costs more than the
+        call)."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How a computation ended. `cause` is "" or one of robot_error, output_wrong, input_wrong, time_limit, memory,
-    process_died, code_unknown; `values` are RETURN_VALUES, checked; `log` LOG_MESSAGE; `lines` of call.log in
-    order; `error` {type, message, file, line} of the integrator's own code, scrubbed of settings; `seconds` of
-    wall time. `retry_after` is set where an uncaught PortalError may pass: try the same row again later."""
+    """How a computation ended. `cause` is "" or one of robot_error, output_wrong, input_wrong, time_limit,
+    memory, process_died, code_unknown; `values` are RETURN_VALUES, checked; `log` LOG_MESSAGE; `lines` of
+    call.log in order; `error` {type, message, file, line} of the integrator's own code, scrubbed of settings;
+    `seconds` of wall time. `retry_after` is set where an uncaught PortalError may pass: try the same row
+    again later."""
 
     ok: bool
     cause: str = ""

@@ -8,7 +8,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOper
 MAX_DIGITS = 30
 MAX_EXPONENT = 30
 
-# Bounded on every side: a product or quotient of legal numbers fits, and what does not raises instead of growing.
+# Bounded on every side: a product or quotient of legal numbers fits, and what does not raises instead of
+# growing.
 ARITHMETIC = Context(
     prec=50, rounding=ROUND_HALF_UP, Emin=-999, Emax=999, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
@@ -31,7 +32,7 @@ def read_decimal(text: str) -> Decimal | None:
     if len(text) > 130 or not _NUMBER.fullmatch(text):
         return None
     number = Decimal(text)  # at most 120 digits and a 3-digit exponent: cheap
-    sign, digits, exponent = number.as_tuple()
+    _sign, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int) or len(digits) > MAX_DIGITS:
         return None
     if number == 0:
@@ -43,7 +44,8 @@ def read_decimal(text: str) -> Decimal | None:
 
 
 def plain(number: Decimal) -> str | None:
-    """The number without exponent, rounded half up to 30 digits; None where it is beyond ±10^30 or not finite."""
+    """The number without exponent, rounded half up to 30 digits; None where it is beyond ±10^30 or not
+    finite."""
     if not number.is_finite() or (number != 0 and number.adjusted() > MAX_EXPONENT - 1):
         return None
     if number == 0 or number.adjusted() < -MAX_EXPONENT:

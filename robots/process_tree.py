@@ -25,14 +25,14 @@ def _prctl(option: int, value: int) -> bool:
 
 
 def die_with_parent() -> None:
-    """Linux: SIGKILL to this process when the *thread* that forked it ends. Only for children of a process that
-    forks from its one main thread; nothing elsewhere."""
+    """Linux: SIGKILL to this process when the *thread* that forked it ends. Only for children of a process
+    that forks from its one main thread; nothing elsewhere."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
-    """Linux: processes that descend from this one and lose their parent become its children, even from a session
-    of their own, so that they can be found and ended; nothing elsewhere."""
+    """Linux: processes that descend from this one and lose their parent become its children, even from a
+    session of their own, so that they can be found and ended; nothing elsewhere."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -62,7 +62,8 @@ def _parent_of(name: str) -> int | None:
 
 
 def end_session(leader: int) -> None:
-    """SIGKILL to the session leader's group and to all that descends from it, whatever session that moved to."""
+    """SIGKILL to the session leader's group and to all that descends from it, whatever session that moved
+    to."""
     below = descendants(leader)
     for send, target in [(os.killpg, leader), *((os.kill, pid) for pid in below)]:
         try:

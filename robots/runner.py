@@ -4,10 +4,10 @@
     outcome = runner.run(job, rest=client.call, time_limit=60.0)
     runner.close()
 
-The process starts with the first job and stays warm. One that dies, hangs or overruns is killed with its whole
-session and replaced at the next job; only the row it held is charged. One Runner a thread (or pool process); several
-in a process are independent. It is a plain `python -m robots.runner_child`: a Celery pool's daemonic children may
-not use multiprocessing, and nothing of their memory, tokens or keys is inherited.
+The process starts with the first job and stays warm. One that dies, hangs or overruns is killed with its
+whole session and replaced at the next job; only the row it held is charged. One Runner a thread (or pool
+process); several in a process are independent. It is a plain `python -m robots.runner_child`: a Celery pool's
+daemonic children may not use multiprocessing, and nothing of their memory, tokens or keys is inherited.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Runner:
     """Runs jobs in one subprocess. Thread-safe: jobs given at once wait for each other."""
 
     def __init__(self, memory_mb: int | None = None, environment: Mapping[str, str] | None = None) -> None:
-        """`memory_mb` is what robot code may take beyond the warm process (default: setting ROBOT_MEMORY_MB, 512);
+        """`memory_mb` is what robot code may take beyond the warm process (default: setting ROBOT_MEMORY_MB,
+        512);
         `environment` is added to what the process is given."""
         self._memory = (memory_mb or int(getattr(settings, "ROBOT_MEMORY_MB", 512))) * 1024 * 1024
         self._extra = dict(environment or {})
@@ -66,9 +67,10 @@ class Runner:
         return self._process.popen.pid if self._process else None
 
     def run(self, job: Job, rest: Rest | None = None, time_limit: float | None = None) -> Outcome:
-        """Computes one row. `rest(method, params)` serves the job's REST requests in this thread; what it raises
-        with `code` and `text` (RestError) becomes PortalError in robot code, anything else ends the runner and is
-        raised here. `time_limit` in seconds (default: setting ROBOT_TIME_LIMIT, 60). Raises RunnerUnavailable."""
+        """Computes one row. `rest(method, params)` serves the job's REST requests in this thread; what it
+        raises with `code` and `text` (RestError) becomes PortalError in robot code, anything else ends the
+        runner and is raised here. `time_limit` in seconds (default: setting ROBOT_TIME_LIMIT, 60). Raises
+        RunnerUnavailable."""
         limit = float(time_limit or getattr(settings, "ROBOT_TIME_LIMIT", 60))
         with self._lock:
             for last_try in (False, True):
@@ -117,14 +119,17 @@ class Runner:
             process.forget()
 
     def _attempt(self, process: _Process, job: Job, rest: Rest | None, limit: float) -> Outcome | None:
-        """None where the process was gone before the row began; else the outcome, the process ended if it must."""
+        """None where the process was gone before the row began; else the outcome, the process ended if it
+        must."""
         self._number += 1
         row = _Row(self._number, rest, time.monotonic() + limit, limit)
         try:
             send(process.channel, {"n": row.number, **job.as_frame()}, row.deadline)
             outcome = row.follow(process)
         except OutOfTime:
-            outcome = Outcome(False, "time_limit", sentence=_("The robot ran longer than %g seconds.") % limit)
+            outcome = Outcome(
+                False, "time_limit", sentence=_("The robot ran longer than %g seconds.") % limit
+            )
             row.spoiled = True
         except Closed:
             if not row.started:
@@ -136,7 +141,7 @@ class Runner:
             raise
         outcome.lines = row.lines
         outcome.revision = outcome.revision or row.revision
-        if row.spoiled or not outcome.ok and outcome.cause == "memory":
+        if row.spoiled or (not outcome.ok and outcome.cause == "memory"):
             self._end()
         return outcome
 
@@ -225,7 +230,9 @@ class _Process:
             message = self.frames.receive(time.monotonic() + _START_SECONDS)
         except OutOfTime:
             self.end()
-            raise RunnerUnavailable(_("The runner did not start within %g seconds.") % _START_SECONDS) from None
+            raise RunnerUnavailable(
+                _("The runner did not start within %g seconds.") % _START_SECONDS
+            ) from None
         except Closed:
             said = self.status()
             self.end()

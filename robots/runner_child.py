@@ -1,12 +1,12 @@
 """`python -m robots.runner_child JOB_FD LIFE_FD PARENT_PID MEMORY_MB`: the guard of one runner.
 
-Started by robots.runner in a session of its own, it forks the process that computes (robots.runner_serve) and does
-nothing but watch: when its parent is gone (end of input on LIFE_FD, or another parent's id) or the computing process
-has ended, it ends everything of the session, itself last. So a robot that hangs in C, holding the interpreter lock,
-still dies with the worker, on any system, and so does what it started.
+Started by robots.runner in a session of its own, it forks the process that computes (robots.runner_serve) and
+does nothing but watch: when its parent is gone (end of input on LIFE_FD, or another parent's id) or the
+computing process has ended, it ends everything of the session, itself last. So a robot that hangs in C,
+holding the interpreter lock, still dies with the worker, on any system, and so does what it started.
 
-PR_SET_PDEATHSIG follows the *thread* that forked, and runners are started from threads that may end: it is therefore
-not asked for here, only by the computing process, whose parent is this single-threaded guard.
+PR_SET_PDEATHSIG follows the *thread* that forked, and runners are started from threads that may end: it is
+therefore not asked for here, only by the computing process, whose parent is this single-threaded guard.
 """
 
 from __future__ import annotations

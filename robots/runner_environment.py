@@ -20,7 +20,8 @@ _KEPT = re.compile(r"PG[A-Z]+|DATABASE_URL(_FILE)?")
 
 
 def secret_names(environment: Iterable[str]) -> list[str]:
-    """The names, of those given, that a runner must not see; `NAME_FILE` of a secret is as good as the secret."""
+    """The names, of those given, that a runner must not see; `NAME_FILE` of a secret is as good as the
+    secret."""
     return [name for name in environment if _SECRET.search(name) and not _KEPT.fullmatch(name)]
 
 
@@ -29,7 +30,8 @@ def runner_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]
     kept = dict(os.environ)
     for name in secret_names(list(kept)):
         del kept[name]
-    # Where this process found its modules (gunicorn --pythonpath, a test's root) the runner must find them too.
+    # Where this process found its modules (gunicorn --pythonpath, a test's root) the runner must find them
+    # too.
     own = (sys.prefix + os.sep, sys.base_prefix + os.sep)
     kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path and not path.startswith(own))
     kept["B24_RUNNER"] = "1"

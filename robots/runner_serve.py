@@ -58,7 +58,8 @@ class Pipe:
 
 
 class PipeClient:
-    """`call.portal.client`: each request goes over the pipe to the parent, which has the token and the bucket."""
+    """`call.portal.client`: each request goes over the pipe to the parent, which has the token and the
+    bucket."""
 
     def __init__(self, pipe: Pipe, number: int, trial: bool) -> None:
         self._pipe, self._number, self._trial = pipe, number, trial

@@ -3,8 +3,9 @@
 In:  `typed_inputs` — what a handler call brought → what robot code works with.
 Out: `wire_outputs` — what robot code returned → what `bizproc.event.send` takes.
 
-Both read properties in the payload's spelling (`{id: {Type, Required, Multiple, Default, Options}}`, keys in either
-case, flags boolean or Y/N). A type is one entry of `TYPES` in `value_types.py`; document-bound types (`UF:…`) pass raw.
+Both read properties in the payload's spelling (`{id: {Type, Required, Multiple, Default, Options}}`, keys in
+either case, flags boolean or Y/N). A type is one entry of `TYPES` in `value_types.py`; document-bound types
+(`UF:…`) pass raw.
 """
 
 from __future__ import annotations
@@ -16,18 +17,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from robots import dates
+from robots.fields import DatedValues, Field, InputError, NotThatType, OutputError, UserRef
 from robots.problem import shown
-from robots.value_types import (
-    RAW,
-    TYPES,
-    DatedValues,
-    Field,
-    InputError,
-    NotThatType,
-    OutputError,
-    UserRef,
-    ValueType,
-)
+from robots.value_types import RAW, TYPES, ValueType
 
 __all__ = [
     "MAX_RESULT_BYTES",
@@ -54,11 +46,12 @@ def value_type(name: str) -> ValueType:
 def typed_inputs(
     properties: Mapping[str, Mapping[str, Any]], raw: object, zone: str = "UTC", date_format: str = ""
 ) -> dict[str, Any]:
-    """Every declared input by its id, typed: bool, int, Decimal, date, aware datetime in `zone`, time, UserRef,
-    str; a list where multiple. Absent or empty: the default if there is one, else None (`[]` where multiple).
+    """Every declared input by its id, typed: bool, int, Decimal, date, aware datetime in `zone`, time,
+    UserRef, str; a list where multiple. Absent or empty: the default if there is one, else None (`[]` where
+    multiple).
 
-    `raw` is `properties` of a handler call as php_form parsed it (anything else counts as absent); what is not
-    declared is ignored. Raises InputError naming the id, what came and what was expected.
+    `raw` is `properties` of a handler call as php_form parsed it (anything else counts as absent); what is
+    not declared is ignored. Raises InputError naming the id, what came and what was expected.
     """
     came: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
     context = DatedValues(zone, date_format)
@@ -137,11 +130,12 @@ def wire_outputs(
     zone: str = "UTC",
     limit: int = MAX_RESULT_BYTES,
 ) -> dict[str, Any]:
-    """A result as RETURN_VALUES: id → str, or list of str where multiple; None and what is not named left out.
+    """A result as RETURN_VALUES: id → str, or list of str where multiple; None and what is not named left
+    out.
 
-    bool as Y/N, numbers as plain decimal text, dates as full ISO with offset (a date is its midnight in `zone`),
-    users as `user_5`. Nothing is sent by halves: raises OutputError for anything undeclared, of another type or
-    together above `limit` bytes.
+    bool as Y/N, numbers as plain decimal text, dates as full ISO with offset (a date is its midnight in
+    `zone`), users as `user_5`. Nothing is sent by halves: raises OutputError for anything undeclared, of
+    another type or together above `limit` bytes.
     """
     if not isinstance(values, Mapping):
         raise OutputError(
@@ -215,5 +209,6 @@ def _sendable(text: str) -> bool:
 
 def _too_large(field: Field, limit: int) -> OutputError:
     return OutputError(
-        field.id, _("The result is larger than %(limit)d bytes (at “%(id)s”).") % {"limit": limit, "id": field.id}
+        field.id,
+        _("The result is larger than %(limit)d bytes (at “%(id)s”).") % {"limit": limit, "id": field.id},
     )

@@ -22,12 +22,14 @@ def discount(call: Call) -> Result:
 
 @robot_handler("sample.echo")
 def echo(call: Call) -> Result:
-    return Result({name: value for name, value in call.inputs.items()})
+    return Result(call.inputs)
 
 
 @robot_handler("sample.facts")
 def facts(call: Call) -> Result:
-    return Result({"text": str([call.id, call.code, call.waits, call.workflow_id, call.document, call.portal.domain])})
+    return Result(
+        {"text": str([call.id, call.code, call.waits, call.workflow_id, call.document, call.portal.domain])}
+    )
 
 
 @robot_handler("sample.rest")
@@ -67,7 +69,9 @@ def rest_threads(call: Call) -> Result:
 
 @robot_handler("sample.settings")
 def settings(call: Call) -> Result:
-    return Result({"text": call.portal.settings["erp_key"][:2]}, log="key is " + call.portal.settings["erp_key"])
+    return Result(
+        {"text": call.portal.settings["erp_key"][:2]}, log="key is " + call.portal.settings["erp_key"]
+    )
 
 
 @robot_handler("sample.raises")
