@@ -256,8 +256,10 @@ class PortalSetting(models.Model):
     portal = models.ForeignKey(
         Portal, on_delete=models.CASCADE, related_name="settings", verbose_name=_("portal")
     )
-    name = models.CharField(_("name"), max_length=64,
-    validators=[RegexValidator(r"^[a-zA-Z][a-zA-Z0-9_.\-]*$")]) value = EncryptedTextField(_("value"))
+    name = models.CharField(
+        _("name"), max_length=64, validators=[RegexValidator(r"^[a-zA-Z][a-zA-Z0-9_.\-]*$")]
+    )
+    value = EncryptedTextField(_("value"))
     changed_at = models.DateTimeField(_("changed"), auto_now=True)
 
     class Meta:
