@@ -1,0 +1,226 @@
+"""The log of calls: a list that stays quick, one page that tells a call's story. Read-only for everybody."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from handlers import log_pages, timeline, values_shown
+from handlers.log_search import search
+from handlers.models import Invocation, RefusedCall, Sending
+from portals.panels import BAD, INFO, OK, WARN, badge
+from portals.read_only import ReadOnlyAdmin
+
+RELATED_SHOWN = 20
+READ_FOR_RELATED = 1000
+
+
+@admin.register(Invocation)
+class InvocationAdmin(ReadOnlyAdmin):
+    list_display = [
+        "number",
+        "how",
+        "robot_code",
+        "version_number",
+        "portal",
+        "document",
+        "received_at",
+        "arrival",
+    ]
+    list_display_links = ["number"]
+    list_filter = [
+        log_pages.StateFilter,
+        log_pages.DayFilter,
+        log_pages.CauseFilter,
+        log_pages.ArrivalFilter,
+        log_pages.RobotFilter,
+        log_pages.PortalFilter,
+    ]
+    list_select_related = ["portal", "version"]
+    list_per_page = 50
+    list_max_show_all = 0
+    search_fields = ["document_id"]
+    search_help_text = gettext_lazy(
+        "A document (DEAL_42 or 42), a process, a call's number or a robot's code, as it is written."
+    )
+    # The log is read newest first; sorting by anything else would read all of it.
+    sortable_by: list[str] = []
+    paginator = log_pages.BoundedPaginator
+    show_full_result_count = False
+    change_list_template = "admin/handlers/invocation/change_list.html"
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        return search(queryset, search_term), False
+
+    @admin.display(description=gettext_lazy("call"))
+    def number(self, call: Invocation) -> str:
+        return f"#{call.pk}" if call.run == 1 else f"#{call.pk} ({_('run %(n)d') % {'n': call.run}})"
+
+    @admin.display(description=gettext_lazy("state"))
+    def how(self, call: Invocation) -> SafeString:
+        shown = badge(timeline.tone_of(call), call.get_state_display())
+        return format_html("{} <br>{}", shown, call.get_cause_display()) if call.cause else shown
+
+    @admin.display(description=gettext_lazy("version"))
+    def version_number(self, call: Invocation) -> str:
+        return f"v{call.version.number}" if call.version else "–"
+
+    @admin.display(description=gettext_lazy("document"))
+    def document(self, call: Invocation) -> str:
+        return call.document_id or "–"
+
+    @admin.display(description=gettext_lazy("arrival"))
+    def arrival(self, call: Invocation) -> str:
+        return str(call.get_confirmation_display()) if call.confirmation else "–"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The story of one call."""
+        if request.method != "GET" or not self.has_view_permission(request):
+            raise PermissionDenied
+        calls = Invocation.objects.select_related(
+            "portal__application", "version__robot", "sending", "body"
+        ).defer("body__event_token")
+        call = calls.filter(pk=object_id).first() if object_id.isdecimal() and len(object_id) < 19 else None
+        if call is None:
+            messages.warning(request, _("There is no call #%(id)s (any more).") % {"id": object_id[:20]})
+            return HttpResponseRedirect(reverse("admin:handlers_invocation_changelist"))
+        context = {
+            **self.admin_site.each_context(request),
+            **story_context(call),
+            "opts": self.opts,
+            "title": _("Call #%(id)d") % {"id": call.pk},
+            "extra_actions": self.story_actions(request, call),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/handlers/invocation/story.html", context)
+
+    def story_actions(self, request: HttpRequest, call: Invocation) -> list[dict[str, str]]:
+        """Buttons above the story: {"href", "words"}."""
+        return []
+
+
+def story_context(call: Invocation) -> dict[str, Any]:
+    """All that the story's page shows: a fixed number of queries however long the story is."""
+    attempts = list(call.attempts.select_related("sending").order_by("id")[:500])
+    payload = values_shown.payload_of(call)
+    runs = Invocation.objects.filter(portal=call.portal_id, token_hash=call.token_hash).exclude(pk=call.pk)
+    result = values_shown.result_of(call)
+    return {
+        "call": call,
+        "robot_name": timeline.robot_name(call, payload),
+        "badge": badge(timeline.tone_of(call), call.get_state_display()),
+        "headline": timeline.headline(call),
+        "to_do": timeline.what_to_do(call),
+        "moments": timeline.story(call, attempts),
+        "inputs": values_shown.inputs_of(call),
+        "outputs": values_shown.outputs_of(call),
+        "result_log": result.get("log"),
+        "lines": values_shown.lines_of(call),
+        "raw_call": values_shown.pretty(values_shown.call_of(call)),
+        "raw_result": values_shown.pretty(result) if result else "",
+        "runs": _lines(runs),
+        "same_process": _lines(_others(call, "workflow_id")),
+        "same_document": _lines(_others(call, "document_id")),
+    }
+
+
+def _others(call: Invocation, field: str) -> QuerySet[Invocation]:
+    """Other calls of the portal with the same process or document, by that column's index."""
+    value = getattr(call, field)
+    if not value:
+        return Invocation.objects.none()
+    # Read by that index alone, then sorted out by portal: asked for both at once, SQLite walks the portal's
+    # whole log. Two portals may have a document of the same number.
+    named = Invocation.objects.filter(**{field: value}).order_by("-id").values_list("pk", "portal_id")
+    ids = [pk for pk, portal in named[:READ_FOR_RELATED] if portal == call.portal_id]
+    return Invocation.objects.filter(pk__in=ids[: RELATED_SHOWN + 1]).exclude(token_hash=call.token_hash)
+
+
+def _lines(calls: QuerySet[Invocation]) -> list[dict[str, Any]]:
+    rows = calls.select_related(None).order_by("-id")[:RELATED_SHOWN]
+    return [{"call": each, "badge": badge(timeline.tone_of(each), each.get_state_display())} for each in rows]
+
+
+@admin.register(Sending)
+class SendingAdmin(ReadOnlyAdmin):
+    """Requests that carried results: one row a batch."""
+
+    list_display = ["id", "portal", "started_at", "how", "results", "lines", "looks", "seconds", "code"]
+    list_filter = ["outcome"]
+    list_select_related = ["portal"]
+    list_per_page = 50
+    list_max_show_all = 0
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+    paginator = log_pages.BoundedPaginator
+    show_full_result_count = False
+    fields = [
+        "portal",
+        "started_at",
+        "answered_at",
+        "portal_time",
+        "how",
+        "results",
+        "lines",
+        "looks",
+        "seconds",
+        "code",
+        "text",
+        "calls",
+    ]
+    readonly_fields = ["how", "calls"]
+
+    @admin.display(description=gettext_lazy("outcome"))
+    def how(self, sending: Sending) -> SafeString:
+        tones = {
+            Sending.Outcome.OPEN: INFO,
+            Sending.Outcome.ANSWERED: OK,
+            Sending.Outcome.TROUBLE: BAD,
+        }
+        return badge(tones.get(Sending.Outcome(sending.outcome), WARN), sending.get_outcome_display())
+
+    @admin.display(description=gettext_lazy("calls of the day before whose last sending it is"))
+    def calls(self, sending: Sending) -> SafeString | str:
+        # Found by the time they came: `sending` has no index, and older ones are rare.
+        day_before = sending.started_at - dt.timedelta(days=1)
+        rows = (
+            Invocation.objects.filter(received_at__range=(day_before, sending.started_at), sending=sending)
+            .order_by("-id")
+            .values_list("pk", "robot_code")[:60]
+        )
+        return (
+            format_html_join(
+                ", ",
+                '<a href="{}">#{} {}</a>',
+                ((reverse("admin:handlers_invocation_change", args=[pk]), pk, code) for pk, code in rows),
+            )
+            or "–"
+        )
+
+
+@admin.register(RefusedCall)
+class RefusedCallAdmin(ReadOnlyAdmin):
+    """Calls that proved nothing: the answer to “Bitrix24 says it called you”."""
+
+    list_display = ["at", "reason", "application", "domain", "member_id", "robot_code", "address"]
+    list_filter = ["reason"]
+    search_fields = ["=member_id", "=domain", "=address", "=robot_code"]
+    search_help_text = gettext_lazy("A member id, a domain, an address or a robot's code, as it is written.")
+    list_per_page = 50
+    show_full_result_count = False
+    paginator = log_pages.BoundedPaginator
+    sortable_by: list[str] = []
+    fields = list_display

@@ -1,0 +1,55 @@
+"""Which calls a person must look at. A replayed call is told by its later run, not by the former one."""
+
+from __future__ import annotations
+
+from django.db.models import BooleanField, Exists, OuterRef, QuerySet
+from django.db.models.expressions import RawSQL
+
+from handlers.models import OPEN_STATES, Confirmation, Invocation, State
+
+# Counting stops here: a person who must look at ten thousand calls is not helped by the exact number.
+COUNT_LIMIT = 10_000
+
+
+def failed(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
+    """Ended `failed` and not run again since."""
+    return _latest_run(narrowed(_all(among), State.FAILED))
+
+
+def stuck(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
+    """Taken by the portal, and its process still waits."""
+    return _latest_run(_all(among).filter(confirmation=Confirmation.STUCK))
+
+
+def still_open(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
+    """On its way: received, computing, ready or being sent."""
+    return _all(among).filter(state__in=OPEN_STATES)
+
+
+def narrowed(queryset: QuerySet[Invocation], state: str) -> QuerySet[Invocation]:
+    """The rows in `state`; failed and refused ones by their partial index.
+
+    SQLite uses a partial index only where the query says the index's own condition in its own words.
+    """
+    if state in (State.FAILED, State.REFUSED):
+        spelled = RawSQL(
+            "handlers_invocation.state IN ('failed', 'refused')", (), output_field=BooleanField()
+        )
+        queryset = queryset.filter(spelled)
+    return queryset.filter(state=state)
+
+
+def bounded_count(queryset: QuerySet[Invocation], limit: int = COUNT_LIMIT) -> int:
+    """How many rows, at most `limit` + 1, without reading further."""
+    return queryset.order_by().select_related(None)[: limit + 1].count()
+
+
+def _all(among: QuerySet[Invocation] | None) -> QuerySet[Invocation]:
+    return Invocation.objects.all() if among is None else among
+
+
+def _latest_run(queryset: QuerySet[Invocation]) -> QuerySet[Invocation]:
+    later = Invocation.objects.filter(
+        portal=OuterRef("portal"), token_hash=OuterRef("token_hash"), run__gt=OuterRef("run")
+    )
+    return queryset.filter(~Exists(later))

@@ -1,0 +1,373 @@
+"""Applications and portals in the admin. Tokens never leave the server: no page holds one."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from portals import panels
+from portals.models import Application, PendingInstallation, Portal, PortalGroup
+from portals.panels import BAD, OK, WARN, badge
+from portals.pause import pause, resume
+from portals.read_only import ReadOnlyAdmin
+from portals.standing import plan_words, standing, token_dies_at
+
+
+class ApplicationForm(forms.ModelForm):
+    """The secret can be set and replaced; what is stored is never sent back."""
+
+    secret = forms.CharField(
+        label=gettext_lazy("Client secret"),
+        required=False,
+        strip=True,
+        widget=forms.PasswordInput(
+            render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"}
+        ),
+    )
+
+    class Meta:
+        model = Application
+        fields = ["name", "slug", "client_id"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "secret" not in self.fields:
+            return
+        self.fields["secret"].required = not self.instance.client_secret
+        self.fields["secret"].help_text = (
+            _("Set. Leave empty to keep it; it is not shown again.")
+            if self.instance.client_secret
+            else _("From the application's card in Bitrix24. Stored encrypted and not shown again.")
+        )
+
+    def save(self, commit: bool = True) -> Any:
+        if self.cleaned_data.get("secret"):
+            self.instance.client_secret = self.cleaned_data["secret"]
+        return super().save(commit)
+
+
+@admin.register(Application)
+class ApplicationAdmin(admin.ModelAdmin):
+    form = ApplicationForm
+    list_display = ["name", "slug", "client_id", "secret_set", "portal_count"]
+    search_fields = ["name", "slug", "client_id"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Application]:
+        return super().get_queryset(request).annotate(portal_count=Count("portals"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Application | None = None) -> Any:
+        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        secret = "secret" if may_write else "secret_set"
+        fieldsets: list[Any] = [(None, {"fields": ["name", "slug", "client_id", secret]})]
+        if obj is not None:
+            fieldsets.append(
+                (
+                    _("Addresses for the application's card in Bitrix24"),
+                    {"fields": ["handler_path", "install_path", "oauth_path"]},
+                )
+            )
+        return fieldsets
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        # `secret` is a field of the form, not of the model, which the admin's factory would not find.
+        kwargs["fields"] = ["name", "slug", "client_id"]
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Application | None = None) -> Any:
+        # The slug stands in every address that portals hold.
+        fixed = ["slug"] if obj is not None and obj.portals.exists() else []
+        return [*fixed, "handler_path", "install_path", "oauth_path", "secret_set"]
+
+    @admin.display(description=gettext_lazy("portals"), ordering="portal_count")
+    def portal_count(self, application: Any) -> int:
+        return int(application.portal_count)
+
+    @admin.display(description=gettext_lazy("client secret"))
+    def secret_set(self, application: Application) -> SafeString:
+        return badge(OK, _("set")) if application.client_secret else badge(BAD, _("not set"))
+
+    @admin.display(description=gettext_lazy("Application address"))
+    def handler_path(self, application: Application) -> SafeString:
+        return _address(application, "")
+
+    @admin.display(description=gettext_lazy("Installation address"))
+    def install_path(self, application: Application) -> SafeString:
+        return _address(application, "install/")
+
+    @admin.display(description=gettext_lazy("OAuth redirect address"))
+    def oauth_path(self, application: Application) -> SafeString:
+        return _address(application, "oauth/")
+
+
+def _address(application: Application, rest: str) -> SafeString:
+    return format_html("<code>{}/b24/{}/{}</code>", settings.PUBLIC_URL.rstrip("/"), application.slug, rest)
+
+
+@admin.register(PortalGroup)
+class PortalGroupAdmin(admin.ModelAdmin):
+    list_display = ["name", "portal_count"]
+    search_fields = ["name"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PortalGroup]:
+        return super().get_queryset(request).annotate(portal_count=Count("portals"))
+
+    @admin.display(description=gettext_lazy("portals"))
+    def portal_count(self, group: Any) -> int:
+        return int(group.portal_count)
+
+
+class PortalForm(forms.ModelForm):
+    """What a person may change of a portal; a zone or date order set here is no guess any more."""
+
+    time_zone = forms.ChoiceField(label=gettext_lazy("Time zone"))
+
+    class Meta:
+        model = Portal
+        fields = ["groups", "time_zone", "date_format", "note"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "time_zone" not in self.fields:
+            return
+        zones = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
+        if self.instance.time_zone not in zones:
+            zones.insert(0, self.instance.time_zone)
+        self.fields["time_zone"].choices = [(zone, zone) for zone in zones]
+        self.fields["time_zone"].help_text = self.instance.get_time_zone_source_display()
+        self.fields["date_format"].help_text = self.instance.get_date_format_source_display()
+
+    def save(self, commit: bool = True) -> Any:
+        for name in ("time_zone", "date_format"):
+            if name in self.changed_data:
+                setattr(self.instance, f"{name}_source", Portal.Source.PERSON)
+        return super().save(commit)
+
+
+class StandingFilter(admin.SimpleListFilter):
+    """The portals that a line of the first page counts."""
+
+    title = gettext_lazy("standing")
+    parameter_name = "standing"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("no_token", _("no working token")),
+            ("no_admin", _("not an administrator's token")),
+            ("trouble", _("trouble")),
+            ("plan", _("plan or payment lapsed")),
+            ("paused", _("paused")),
+            ("gone", _("uninstalled")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Portal]) -> QuerySet[Portal]:
+        return queryset.filter(**STANDINGS[self.value()]) if self.value() in STANDINGS else queryset
+
+
+STANDINGS: dict[str | None, dict[str, Any]] = {
+    "no_token": {"state": Portal.State.INSTALLED, "token_state__in": [Portal.Token.NONE, Portal.Token.LOST]},
+    "no_admin": {"state": Portal.State.INSTALLED, "token_is_admin": False},
+    "trouble": {"state": Portal.State.INSTALLED, "trouble__gt": ""},
+    "plan": {
+        "state": Portal.State.INSTALLED,
+        "trouble__in": [Portal.Trouble.PLAN_LAPSED, Portal.Trouble.UNPAID, Portal.Trouble.LICENCE],
+    },
+    "paused": {"paused_at__isnull": False},
+    "gone": {"state": Portal.State.UNINSTALLED},
+}
+
+
+class PortalChangeList(ChangeList):
+    """Asks each appended column once for the whole page, however many portals it holds."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        ids = [portal.pk for portal in self.result_list]
+        for column in panels.columns:
+            values = column.values(ids)
+            for portal in self.result_list:
+                setattr(portal, f"column_{column.name}", values.get(portal.pk, "–"))
+
+
+@admin.register(Portal)
+class PortalAdmin(admin.ModelAdmin):
+    form = PortalForm
+    list_filter = [StandingFilter, "application", "groups"]
+    search_fields = ["domain", "member_id", "note"]
+    list_select_related = ["application"]
+    list_per_page = 100
+    filter_horizontal = ["groups"]
+    actions = ["pause_portals", "resume_portals"]
+    change_form_template = "admin/portals/portal/change_form.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        # A portal comes by being installed, nothing else proves whose it is (contract §3).
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Portal | None = None) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PortalChangeList
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        own = [
+            "__str__",
+            "application",
+            "how_it_stands",
+            "token_until",
+            "administrator",
+            "plan",
+            "answered_at",
+        ]
+        return [*own, *(_shown_column(column) for column in panels.columns)]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Portal | None = None) -> Any:
+        connection = [
+            "application",
+            "domain",
+            "member_id",
+            "installed_at",
+            "answered_at",
+            "other_applications",
+        ]
+        token = [
+            "token_state",
+            "token_until",
+            "administrator",
+            "token_user_id",
+            "access_expires_at",
+            "token_server",
+        ]
+        learned = ["plan", "scope", "instances", "batch_size", "send_delay", "language"]
+        return [
+            (None, {"fields": ["how_it_stands_and_what_to_do"]}),
+            (_("Settings"), {"fields": ["groups", "time_zone", "date_format", "note"]}),
+            (_("Installation"), {"fields": connection}),
+            (_("Authorisation"), {"fields": token}),
+            (_("What was learned of it"), {"fields": learned, "classes": ["collapse"]}),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Portal | None = None) -> Any:
+        written = {"groups", "time_zone", "date_format", "note"}
+        return [
+            name
+            for _title, options in self.get_fieldsets(request, obj)
+            for name in options["fields"]
+            if name not in written
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        portal = self.get_object(request, object_id)
+        shown = []
+        if portal is not None and self.has_view_permission(request, portal):
+            shown = [(panel.title, panel.show(portal, request)) for panel in panels.panels]
+        context = {**(extra_context or {}), "panels": [(title, html) for title, html in shown if html]}
+        return super().change_view(request, object_id, form_url, context)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found = super().get_actions(request)
+        for action in panels.actions:
+            if request.user.has_perm(action.permission):
+                found[action.name] = (action.run, action.name, action.title)
+        return found
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Pause: take calls in, send nothing"))
+    def pause_portals(self, request: HttpRequest, chosen: QuerySet[Portal]) -> None:
+        done = pause(chosen)
+        for portal in chosen:
+            self.log_change(request, portal, _("paused"))
+        self.message_user(
+            request,
+            ngettext("%(n)d portal paused.", "%(n)d portals paused.", done) % {"n": done},
+            messages.SUCCESS,
+        )
+
+    @admin.action(permissions=["change"], description=gettext_lazy("Resume: send what waits"))
+    def resume_portals(self, request: HttpRequest, chosen: QuerySet[Portal]) -> None:
+        done = resume(chosen)
+        for portal in chosen:
+            self.log_change(request, portal, _("resumed"))
+        self.message_user(
+            request,
+            ngettext("%(n)d portal resumed.", "%(n)d portals resumed.", done) % {"n": done},
+            messages.SUCCESS,
+        )
+
+    @admin.display(description=gettext_lazy("state"))
+    def how_it_stands(self, portal: Portal) -> SafeString:
+        remarks = standing(portal)
+        more = len(remarks) - 1
+        first = badge(remarks[0].tone, remarks[0].words)
+        return format_html("{} +{}", first, more) if more and remarks[1].tone in (BAD, WARN) else first
+
+    @admin.display(description=gettext_lazy("state"))
+    def how_it_stands_and_what_to_do(self, portal: Portal) -> SafeString:
+        lines = format_html_join(
+            "",
+            '<li>{} <span class="hub-to-do">{}</span></li>',
+            ((badge(remark.tone, remark.words), remark.to_do) for remark in standing(portal)),
+        )
+        said = portal.trouble_text
+        quote = format_html('<p class="hub-quote">{} {}</p>', _("The portal said:"), said) if said else ""
+        return format_html('<ul class="hub-standing">{}</ul>{}', lines, quote)
+
+    @admin.display(description=gettext_lazy("token valid until"))
+    def token_until(self, portal: Portal) -> Any:
+        return token_dies_at(portal)
+
+    @admin.display(description=gettext_lazy("administrator"))
+    def administrator(self, portal: Portal) -> SafeString | str:
+        if portal.token_is_admin is None:
+            return _("not known")
+        return badge(OK, _("yes")) if portal.token_is_admin else badge(WARN, _("no"))
+
+    @admin.display(description=gettext_lazy("plan"))
+    def plan(self, portal: Portal) -> str:
+        return plan_words(portal)
+
+    @admin.display(description=gettext_lazy("other applications on this account"))
+    def other_applications(self, portal: Portal) -> SafeString | str:
+        others = (
+            Portal.objects.filter(member_id=portal.member_id)
+            .exclude(pk=portal.pk)
+            .select_related("application")
+        )
+        return (
+            format_html_join(
+                ", ", '<a href="../../{}/change/">{}</a>', ((other.pk, other.application) for other in others)
+            )
+            or "–"
+        )
+
+
+def _shown_column(column: panels.Column) -> Callable[[Portal], Any]:
+    @admin.display(description=column.title)
+    def show(portal: Portal) -> Any:
+        return getattr(portal, f"column_{column.name}", "–")
+
+    show.__name__ = f"column_{column.name}"
+    return show
+
+
+@admin.register(PendingInstallation)
+class PendingInstallationAdmin(ReadOnlyAdmin):
+    """Claims that wait for the token server. What they bring is shown to nobody."""
+
+    list_display = ["member_id", "application", "way", "received_at", "tries", "next_try_at", "error"]
+    list_filter = ["application"]
+    list_select_related = ["application"]
+    fields = list_display

@@ -1,0 +1,96 @@
+"""What a portal's pages show of its robots; appended to `portals.panels` in AppConfig.ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import Count, Q
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from portals import panels
+from portals.models import Portal
+from portals.panels import BAD, OK, badge
+from robots.models import ForeignCode, Registration
+from robots.registration_words import state_of, what_to_do
+
+SHOWN = 100
+
+
+def robots_there(portal_ids: Sequence[int]) -> Mapping[int, Any]:
+    """Portal id -> a badge: how many robots are there, or how many have an error."""
+    counted = (
+        Registration.objects.filter(portal__in=portal_ids)
+        .order_by()
+        .values("portal")
+        .annotate(
+            pushed=Count("id", filter=Q(pushed_version__isnull=False)),
+            errors=Count("id", filter=Q(error_code__gt="")),
+        )
+    )
+    return {row["portal"]: _counted(row["portal"], row["pushed"], row["errors"]) for row in counted}
+
+
+def _counted(portal: int, pushed: int, errors: int) -> SafeString:
+    address = reverse("admin:robots_registration_changelist") + f"?portal__id__exact={portal}"
+    shown = badge(BAD, _("%(n)d with errors") % {"n": errors}) if errors else badge(OK, pushed)
+    return format_html('<a href="{}">{}</a>', address, shown)
+
+
+def registrations_panel(portal: Portal, request: HttpRequest) -> str:
+    """The robots of a portal, each with how it stands there."""
+    if not request.user.has_perm("robots.view_registration"):
+        return ""
+    rows = Registration.objects.filter(portal=portal).select_related(
+        "robot", "portal", "wanted_version", "pushed_version"
+    )[:SHOWN]
+    foreign = list(ForeignCode.objects.filter(portal=portal).values_list("code", flat=True)[:SHOWN])
+    lines = format_html_join(
+        "",
+        '<tr><th scope="row"><a href="{}">{}</a></th><td>{}</td><td>{}</td><td>{}</td></tr>',
+        (
+            (
+                reverse("admin:robots_registration_change", args=[row.pk]),
+                row.robot.code,
+                row.pushed_version or "–",
+                badge(*state_of(row)),
+                what_to_do(row),
+            )
+            for row in rows
+        ),
+    )
+    parts = []
+    if lines:
+        parts.append(
+            format_html(
+                '<div class="hub-scroll"><table><thead><tr><th scope="col">{}</th><th scope="col">{}</th>'
+                '<th scope="col">{}</th><th scope="col">{}</th></tr></thead><tbody>{}</tbody></table></div>',
+                _("Robot"),
+                _("Version there"),
+                _("State"),
+                _("What to do"),
+                lines,
+            )
+        )
+    else:
+        parts.append(format_html('<p class="hub-pad">{}</p>', _("No robot was pushed here yet.")))
+    if foreign:
+        parts.append(
+            format_html(
+                '<p class="hub-pad">{} {}</p>',
+                _("Codes on the portal that we never pushed there, left alone:"),
+                ", ".join(foreign),
+            )
+        )
+    return format_html_join("", "{}", ((part,) for part in parts))
+
+
+def append() -> None:
+    """Called once, from AppConfig.ready."""
+    panels.columns.append(panels.Column("robots", gettext_lazy("robots"), robots_there))
+    panels.panels.append(panels.Panel(gettext_lazy("Robots on this portal"), registrations_panel))
