@@ -1,0 +1,48 @@
+"""What tests of every room share: the stacks that system tests run on, and the closing lines."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system import servers
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Counts for `scripts/test.py`, which adds up the runs."""
+    target = os.environ.get("B24_TEST_COUNTS")
+    if not target:
+        return
+    counts = {
+        name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")
+    }
+    missing = sorted(
+        {
+            str(report.longrepr[2]).removeprefix("Skipped: ")
+            for report in terminalreporter.stats.get("skipped", [])
+            if isinstance(report.longrepr, tuple) and "does not answer" in str(report.longrepr[2])
+        }
+    )
+    Path(target).write_text(json.dumps({**counts, "missing": missing}))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `stack` runs once on each database and broker."""
+    if "stack" in metafunc.fixturenames:
+        metafunc.parametrize("stack", servers.STACKS, ids=str, scope="module", indirect=True)
+
+
+@pytest.fixture(scope="module")
+def stack(request: pytest.FixtureRequest) -> servers.Stack:
+    """One stack; skipped where a server does not answer, failed where CI promised it."""
+    wanted: servers.Stack = request.param
+    reason = servers.lacking(wanted)
+    if reason and servers.in_ci():
+        pytest.fail(f"{wanted}: {reason}, and CI=true says that it must")
+    if reason:
+        pytest.skip(f"{wanted}: {reason}")
+    return wanted
