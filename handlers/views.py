@@ -1,5 +1,86 @@
+"""The door Bitrix24 knocks at: `/b24/APP/handler/` (contract §6, design §2)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from rest_framework.views import APIView
+
+from handlers import incoming, intake, refusals
+from handlers.accept import Refused
+from handlers.spool import SpoolFull
+from portals.address import client_address
+from portals.php_form import FormTooBig, parse
+
+FORM_MAX = 2 * 1024 * 1024
+_FORM = "application/x-www-form-urlencoded"
 
 
 class HandlerView(APIView):
-    pass
+    """Parse, verify, one insert, 200. Nothing else happens in the portal's request.
+
+    Of DRF only the dispatch is used: no negotiation, authentication, permission or renderer, and the request is
+    Django's own, since each of them costs as much as the insert.
+    """
+
+    schema = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # DRF's stub narrows the answer
+        if request.method != "POST":
+            return _refusal(405, "method_wrong", "Send POST: Bitrix24 calls robots by POST only.")
+        return self.post(request, kwargs["slug"])
+
+    def post(self, request: HttpRequest, slug: str) -> HttpResponseBase:
+        address = client_address(request)
+        try:
+            call = _read(request, slug)
+        except _Unusable as error:
+            refusals.note(None, error.code, address, slug)
+            return _refusal(error.status, error.code, str(error))
+        try:
+            intake.take(call, address)
+        except Refused as error:
+            return _refusal(error.status, error.reason, str(error))
+        except SpoolFull:
+            answer = _refusal(503, "spool_full", "The hub can't store the call now.")
+            answer["Retry-After"] = "30"
+            return answer
+        return HttpResponse(b"", content_type="text/plain")
+
+
+class _Unusable(Exception):
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+
+
+def _read(request: HttpRequest, slug: str) -> incoming.Incoming:
+    received_at = dt.datetime.now(dt.UTC)
+    if request.content_type not in (_FORM, ""):
+        raise _Unusable(415, "type_wrong", f"Send the form as {_FORM}.")
+    if _declared_length(request) > FORM_MAX:
+        raise _Unusable(413, "form_too_big", f"The form is larger than {FORM_MAX} bytes.")
+    body = request.read(FORM_MAX + 1)
+    if len(body) > FORM_MAX:
+        raise _Unusable(413, "form_too_big", f"The form is larger than {FORM_MAX} bytes.")
+    try:
+        form = parse(body, (request.content_params or {}).get("charset", "utf-8"))
+        return incoming.read(slug, form, request.GET.get("v"), received_at)
+    except FormTooBig as error:
+        raise _Unusable(413, "form_too_big", str(error)) from None
+    except incoming.Unreadable as error:
+        raise _Unusable(400, "form_unreadable", str(error)) from None
+
+
+def _declared_length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        raise _Unusable(400, "form_unreadable", "Content-Length is no number.") from None
+
+
+def _refusal(status: int, code: str, sentence: str) -> HttpResponse:
+    return JsonResponse({"error": code, "error_description": sentence}, status=status)

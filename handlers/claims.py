@@ -1,0 +1,159 @@
+"""Claim, settle, renew, expire: the only place that writes a call's state, lease, owner and fence.
+
+Every write is a compare-and-set. A claim raises the row's fence; whoever settles names the fence he was given, so
+one that was overtaken (killed, paused past its lease) writes nothing. All times are the database's.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+from portals.clock import after_sql, now_sql
+
+# A claimed row nobody renews is taken up again after this many seconds.
+LEASE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row that is ours until somebody raises its fence."""
+
+    id: int
+    fence: int
+
+
+@dataclass(slots=True)
+class Settlement:
+    """How a claimed row goes on: from state `was` to `state`.
+
+    `delay` seconds until it is due; `ended`, `computed`, `sent`, `confirmed`, `released` stamp the time, `seen`
+    that the portal listed the process;
+    `confirm_in` seconds until a look or repeat is owed (None: none); `result` and `lines` are stored where none is
+    yet: a token has one result for ever.
+    """
+
+    id: int
+    fence: int
+    was: str
+    state: str
+    cause: str = ""
+    delay: float = 0.0
+    computed: bool = False
+    sent: bool = False
+    ended: bool = False
+    confirmed: bool = False
+    released: bool = False
+    seen: bool = False
+    confirmation: str = ""
+    confirm_in: float | None = None
+    revision: str | None = None
+    result: str | None = None
+    lines: str | None = None
+
+
+# Columns of the one JSON parameter that carries all settlements, with their PostgreSQL types.
+_RECORD = {
+    "id": "bigint", "fence": "int", "was": "text", "state": "text", "cause": "text", "delay": "float8",
+    "computed": "boolean", "sent": "boolean", "ended": "boolean", "confirmed": "boolean", "released": "boolean", "seen": "boolean",
+    "confirmation": "text", "confirm_in": "float8", "revision": "text", "result": "text", "lines": "text",
+}  # fmt: skip
+_ROW = "handlers_invocation"
+
+
+def _records(columns: dict[str, str]) -> str:
+    """SQL of a table `v` made of one JSON list of objects."""
+    if connection.vendor == "postgresql":
+        return f"json_to_recordset(%s::json) AS v({', '.join(f'{c} {t}' for c, t in columns.items())})"
+    fields = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
+    return f"(SELECT {fields} FROM json_each(%s)) AS v"
+
+
+def claim(wanted: str, params: list[Any], state: str, most: int, sending: int | None = None) -> list[Claim]:
+    """Takes up to `most` rows that `wanted` (SQL: WHERE … ORDER BY …) finds, in its order, into `state`."""
+    vendor = connection.vendor
+    skip = " FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_ROW} SET state = %s, fence = fence + 1, lease_until = {after_sql(vendor, '%s')},"
+            " sending_id = COALESCE(%s, sending_id), started_at = CASE WHEN state = 'received' THEN NULL ELSE started_at END"
+            f" WHERE id IN (SELECT id FROM {_ROW} WHERE {wanted} LIMIT %s{skip}) RETURNING id, fence",
+            [state, LEASE, sending, *params, most],
+        )
+        return [Claim(*row) for row in sorted(cursor.fetchall())]
+
+
+def start(row: Claim) -> bool:
+    """Marks the row as the one its runner holds, and charges the try; False where it is no longer ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_ROW} SET started_at = {now_sql(connection.vendor)}, tries = tries + 1"
+            " WHERE id = %s AND fence = %s AND state = 'computing'",
+            [row.id, row.fence],
+        )
+        return bool(cursor.rowcount == 1)
+
+
+def settle(settlements: list[Settlement]) -> set[int]:
+    """Writes them all in one transaction; ids of those that were still ours. Results are stored once only."""
+    if not settlements:
+        return set()
+    vendor = connection.vendor
+    now = now_sql(vendor)
+    data = json.dumps([asdict(settlement) for settlement in settlements], ensure_ascii=False)
+    row = (
+        f"UPDATE {_ROW} SET state = v.state, cause = v.cause, lease_until = NULL, owner = '',"
+        f" due_at = {after_sql(vendor, 'v.delay')},"
+        f" computed_at = CASE WHEN v.computed THEN {now} ELSE computed_at END,"
+        f" sent_at = CASE WHEN v.sent THEN {now} ELSE sent_at END,"
+        " sends = sends + CASE WHEN v.sent THEN 1 ELSE 0 END,"
+        f" ended_at = CASE WHEN v.ended THEN COALESCE(ended_at, {now}) ELSE NULL END,"
+        f" confirmed_at = CASE WHEN v.confirmed THEN {now} ELSE confirmed_at END,"
+        f" released_at = CASE WHEN v.released THEN {now} ELSE released_at END,"
+        f" confirmation = v.confirmation, confirm_at = {after_sql(vendor, 'v.confirm_in')},"
+        " seen_listed = (seen_listed OR v.seen), revision = COALESCE(v.revision, handlers_invocation.revision)"
+        f" FROM {_records(_RECORD)} WHERE {_ROW}.id = v.id AND {_ROW}.fence = v.fence AND {_ROW}.state = v.was"
+        f" RETURNING {_ROW}.id"
+    )
+    body = (
+        f"UPDATE handlers_invocationbody SET result = v.result, lines = COALESCE(v.lines, '') FROM {_records(_RECORD)}"
+        " WHERE invocation_id = v.id AND v.result IS NOT NULL AND handlers_invocationbody.result = ''"
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(row, [data])
+        ours = {found[0] for found in cursor.fetchall()}
+        kept = [asdict(s) for s in settlements if s.result is not None and s.id in ours]
+        if kept:
+            cursor.execute(body, [json.dumps(kept, ensure_ascii=False)])
+    return ours
+
+
+def renew(rows: list[Claim]) -> None:
+    """Keeps claimed rows ours for another LEASE."""
+    data = json.dumps([asdict(row) for row in rows])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_ROW} SET lease_until = {after_sql(connection.vendor, '%s')}"
+            f" FROM {_records({'id': 'bigint', 'fence': 'int'})}"
+            f" WHERE {_ROW}.id = v.id AND {_ROW}.fence = v.fence AND lease_until IS NOT NULL",
+            [LEASE, data],
+        )
+
+
+def expired(most: int = 500) -> list[tuple[Claim, str, bool, int]]:
+    """Rows whose lease ran out, taken under a new fence: (claim, state, whether it had started, tries)."""
+    vendor = connection.vendor
+    skip = " FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_ROW} SET fence = fence + 1, lease_until = {after_sql(vendor, '%s')} WHERE id IN"
+            f" (SELECT id FROM {_ROW} WHERE state IN ('computing', 'sending') AND lease_until < {now_sql(vendor)}"
+            f" ORDER BY lease_until LIMIT %s{skip}) RETURNING id, fence, state, started_at, tries",
+            [LEASE, most],
+        )
+        return [
+            (Claim(row[0], row[1]), row[2], row[3] is not None, row[4]) for row in cursor.fetchall()
+        ]

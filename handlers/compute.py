@@ -1,0 +1,225 @@
+"""From a received call to its one result: claims a unit of rows, has the runner compute them one by one.
+
+A unit is rows of one portal and one robot, bounded in number and time, so that neither a burst nor a slow robot
+delays another portal's call by more than one unit.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from handlers import attempts, claims, delivery, slots
+from handlers.attempts import Note
+from handlers.claims import Claim, Settlement
+from handlers.computed import Row, settlement_of
+from handlers.keeper import Keeper
+from handlers.models import Invocation
+from portals.client import PortalClient
+from portals.clock import db_now, now_sql
+from portals.models import Portal
+from portals.wake import wake
+from robots.job import Job
+from robots.models import RobotVersion
+from robots.runner import Runner, RunnerUnavailable
+from robots.types import learned_date_format
+
+log = structlog.get_logger(__name__)
+
+UNIT_ROWS = 50
+UNIT_SECONDS = 0.5
+# Results are written together, at the latest this long after the first of them.
+_FLUSH_SECONDS = 0.2
+_FLUSH_ROWS = 25
+
+_runner: Runner | None = None
+_versions: dict[int, tuple[RobotVersion, dict[str, Any]]] = {}
+
+
+def work() -> None:
+    """What a `compute` wake does: units until nothing is due, in a computing place of this worker."""
+    place = slots.take_computing()
+    if place is None:
+        return
+    after = (0, "")
+    try:
+        while True:
+            group = _next_group(after) or (after != (0, "") and _next_group((0, ""))) or None
+            if group is None:
+                return
+            if _work_group(*group) or group > after:
+                after = group
+            else:
+                # Round once, and the only robots left have all the places they may have.
+                return
+            if not place.renew(slots.SECONDS):
+                return
+    finally:
+        place.release()
+
+
+def _next_group(after: tuple[int, str]) -> tuple[int, str] | None:
+    """The next (portal, robot code) with a due row: a loose index scan, one step a unit."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT portal_id, robot_code FROM handlers_invocation WHERE state = 'received'"
+            f" AND due_at <= {now_sql(connection.vendor)} AND (portal_id, robot_code) > (%s, %s)"
+            " ORDER BY portal_id, robot_code LIMIT 1",
+            after,
+        )
+        row = cursor.fetchone()
+    return (row[0], row[1]) if row else None
+
+
+def _work_group(portal_id: int, code: str) -> bool:
+    """One unit; False where this robot has all its places or its rows went to others."""
+    robot_place = slots.take_robot(portal_id, code)
+    if robot_place is None:
+        return False
+    try:
+        rows = claims.claim(
+            "state = 'received' AND portal_id = %s AND robot_code = %s"
+            f" AND due_at <= {now_sql(connection.vendor)} ORDER BY due_at, id",
+            [portal_id, code],
+            "computing",
+            UNIT_ROWS,
+        )
+        if not rows:
+            return False
+        if len(rows) == UNIT_ROWS:
+            # There is more than one unit of it: another child may help.
+            wake("compute")
+        portal = Portal.objects.select_related("application").get(pk=portal_id)
+        with Keeper(lambda: (claims.renew(rows), robot_place.renew(slots.SECONDS))):
+            ready = _compute_unit(portal, rows)
+    finally:
+        robot_place.release()
+    if ready:
+        # In the same hop where the sender's place is free; else whoever has it looks again.
+        delivery.deliver_now(portal)
+    return True
+
+
+def _compute_unit(portal: Portal, rows: list[Claim]) -> bool:
+    """Computes until the unit's time is over and gives the rest back; whether anything is ready to be sent."""
+    loaded = _load(rows)
+    began, flushed = time.monotonic(), time.monotonic()
+    done: list[Settlement] = []
+    notes: list[Note] = []
+    any_ready = False
+    now = db_now()
+    for place, claim in enumerate(rows):
+        row = loaded.get(claim.id)
+        if row is None:
+            continue
+        if place and time.monotonic() - began > UNIT_SECONDS:
+            done.append(Settlement(claim.id, claim.fence, "computing", "received"))
+            continue
+        if row.invocation.deadline is not None and row.invocation.deadline <= now:
+            done.append(Settlement(claim.id, claim.fence, "computing", "expired", "wait_over", ended=True))
+            continue
+        if not claims.start(claim):
+            continue
+        try:
+            settlement, said = _compute_row(portal, claim, row)
+        except RunnerUnavailable as error:
+            log.error("no runner", error=str(error))
+            done.append(Settlement(claim.id, claim.fence, "computing", "received", delay=5.0))
+            notes.append(Note(claim.id, "compute", "runner_unavailable", str(error)))
+            continue
+        done.append(settlement)
+        notes += said
+        any_ready = any_ready or settlement.state == "ready"
+        if len(done) >= _FLUSH_ROWS or time.monotonic() - flushed > _FLUSH_SECONDS:
+            _flush(done, notes)
+            flushed = time.monotonic()
+    _flush(done, notes)
+    return any_ready
+
+
+def _flush(done: list[Settlement], notes: list[Note]) -> None:
+    ours = claims.settle(done)
+    attempts.write([note for note in notes if note.invocation_id in ours])
+    done.clear()
+    notes.clear()
+
+
+def _load(rows: list[Claim]) -> dict[int, Row]:
+    found = Invocation.objects.filter(pk__in=[row.id for row in rows]).select_related("body")
+    return {
+        invocation.pk: Row(invocation, json.loads(invocation.body.call), invocation.body.result)
+        for invocation in found
+    }
+
+
+def _compute_row(portal: Portal, claim: Claim, row: Row) -> tuple[Settlement, list[Note]]:
+    invocation = row.invocation
+    version, payload = _version(invocation.version_id)
+    properties = payload.get("PROPERTIES") or {}
+    inputs = row.call.get("properties") or {}
+    _learn_date_format(portal, properties, inputs)
+    job = Job(
+        call_id=f"{invocation.portal_id}-{bytes(invocation.token_hash).hex()[:32]}",
+        code=invocation.robot_code,
+        compute=version.compute,
+        properties=properties,
+        return_properties=payload.get("RETURN_PROPERTIES") or {},
+        inputs=inputs,
+        zone=portal.time_zone,
+        date_format=portal.date_format,
+        settings=portal_settings(portal),
+        waits=invocation.waits,
+        domain=portal.domain,
+        member_id=portal.member_id,
+        workflow_id=invocation.workflow_id,
+        document_id=row.call.get("document_id") or [],
+    )
+    outcome = runner().run(job, rest=PortalClient(portal).call, time_limit=float(settings.ROBOT_TIME_LIMIT))
+    early = max(0.0, portal.send_delay - (db_now() - invocation.called_at).total_seconds()) if portal.send_delay else 0.0
+    return settlement_of(claim, row, version, outcome, early, random.random())  # noqa: S311  (jitter)
+
+
+def runner() -> Runner:
+    """This child's runner, started with its first row."""
+    global _runner
+    if _runner is None:
+        _runner = Runner()
+    return _runner
+
+
+def portal_settings(portal: Portal) -> dict[str, str]:
+    """The portal's own settings, decrypted, as robots read them."""
+    return {setting.name: setting.value for setting in portal.settings.all()}
+
+
+def _version(version_id: int | None) -> tuple[RobotVersion, dict[str, Any]]:
+    """A published version and its payload, remembered: they never change."""
+    if version_id is None:
+        raise ValueError("a call without a version is never claimed")
+    if version_id not in _versions:
+        if len(_versions) > 2000:
+            _versions.clear()
+        version = RobotVersion.objects.get(pk=version_id)
+        _versions[version_id] = (version, json.loads(version.payload_text))
+    return _versions[version_id]
+
+
+def _learn_date_format(portal: Portal, properties: dict[str, Any], inputs: Any) -> None:
+    """A value with one reading only proves the portal's date format (§6), unless a person has set it."""
+    if portal.date_format_source in (Portal.Source.PERSON, Portal.Source.LEARNED):
+        return
+    if not any(prop.get("Type") in ("date", "datetime") for prop in properties.values()):
+        return
+    proved = learned_date_format(properties, inputs)
+    if proved:
+        Portal.objects.filter(pk=portal.pk).exclude(date_format_source=Portal.Source.PERSON).update(
+            date_format=proved, date_format_source=Portal.Source.LEARNED
+        )
+        portal.date_format, portal.date_format_source = proved, Portal.Source.LEARNED

@@ -1,0 +1,277 @@
+"""Results on their way: one sender an account, up to 50 results a request, each settled by its own answer.
+
+Intent is committed before the request, the answer before anything else is done with it. No transaction is open
+while the portal is spoken to. An account is a `member_id`: two applications on one portal share its bucket and
+its processes, and results of one process never travel in two requests at once (contract §4, §7).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+import structlog
+from django.db import connection, transaction
+
+from handlers import attempts, claims, confirm, settle, slots
+from handlers.attempts import Note
+from handlers.claims import Claim, Settlement
+from handlers.keeper import Keeper
+from handlers.models import Sending
+from handlers.outgoing import Outgoing, Request, arrange, load
+from portals import bucket, lease
+from portals.client import BatchAnswer, PortalClient
+from portals.clock import db_now, now_sql
+from portals.errors import Passes, PortalTrouble, RestError, UnknownAnswer
+from portals.lease import Held
+from portals.models import Portal
+from portals.wake import wake
+
+log = structlog.get_logger(__name__)
+
+LEASE = 20.0
+# A child that finds all buckets empty waits this long at a time, and this long in all, before it leaves.
+_NAP, _NAPS = 0.5, 20.0
+# A request that runs longer shrinks the portal's batches; one that is quick lets them grow (§9).
+_LONG, _QUICK = 12.0, 4.0
+
+
+def work() -> None:
+    """What a `deliver` wake does: accounts in turn while any takes something, in a place of this worker."""
+    place = slots.take_delivering()
+    if place is None:
+        return
+    waited = 0.0
+    try:
+        while True:
+            soonest = _round(place)
+            if soonest is None or waited > _NAPS:
+                return
+            if soonest > 0:
+                nap = min(soonest, _NAP)
+                waited += nap
+                time.sleep(nap)
+            else:
+                waited = 0.0
+            place.renew(slots.SECONDS)
+    finally:
+        place.release()
+
+
+def deliver_now(portal: Portal) -> None:
+    """One request to this portal's account by whoever has just computed for it; the rest is `work`'s."""
+    found = _with_work(portal.member_id)
+    if found and _serve(found) != 0.0:
+        wake("deliver")
+    elif found and _with_work(portal.member_id):
+        wake("deliver")
+
+
+def _round(place: Held) -> float | None:
+    """Serves each account once: 0.0 where something went out, else seconds until it is worth while, None: idle."""
+    accounts: dict[str, list[Portal]] = {}
+    for portal in _with_work():
+        accounts.setdefault(portal.member_id, []).append(portal)
+    soonest: float | None = None
+    for portals in accounts.values():
+        wait = _serve(portals)
+        if wait is not None:
+            soonest = wait if soonest is None else min(soonest, wait)
+        place.renew(slots.SECONDS)
+    return soonest
+
+
+def _with_work(member_id: str | None = None) -> list[Portal]:
+    """Portals that may be spoken to and have a result, a repeat or a look due."""
+    now = now_sql(connection.vendor)
+    one = "AND p.member_id = %s" if member_id else ""
+    sql = (
+        "SELECT p.* FROM portals_portal p WHERE p.state = 'installed' AND p.paused_at IS NULL"
+        f" AND (p.trouble = '' OR p.ask_again_at IS NULL OR p.ask_again_at <= {now}) {one} AND ("
+        "EXISTS (SELECT 1 FROM handlers_invocation i WHERE i.portal_id = p.id AND i.state = 'ready'"
+        f" AND i.due_at <= {now})"
+        " OR EXISTS (SELECT 1 FROM handlers_invocation i WHERE i.portal_id = p.id"
+        f" AND i.confirm_at <= {now}))"
+    )
+    return list(Portal.objects.raw(sql, [member_id] if member_id else []))
+
+
+def _serve(portals: list[Portal]) -> float | None:
+    """One request to one account: 0.0 sent, None where another sender has it, else seconds to wait."""
+    member_id = portals[0].member_id
+    held = lease.take(f"send:{member_id}", LEASE)
+    if held is None:
+        return None
+    try:
+        wait = bucket.take(member_id)
+        if wait > 0:
+            return wait
+        for portal in portals:
+            if _send_one(portal, held):
+                return 0.0
+        return None
+    finally:
+        held.release()
+
+
+def _send_one(portal: Portal, held: Held) -> bool:
+    """One request to one portal; False where nothing was due after all (or only what may wait)."""
+    now = db_now()
+    looks = confirm.due(portal, now)
+    calm = _is_calm(portal.member_id)
+    with transaction.atomic():
+        sending = Sending.objects.create(portal=portal, started_at=now)
+        head, claimed = _claim(portal, sending.pk, calm)
+        if not claimed and not (looks and calm):
+            sending.delete()
+            return False
+    rows = load(claimed)
+    request = arrange(rows, portal.batch_size, head)
+    claims.settle([settle.back(row, 0.0) for row in request.back])
+    look = confirm.Look()
+    if not request.alone and (calm or len(request.rows) >= 19):
+        look = confirm.compose(portal, looks, [row.invocation for row in request.rows])
+    _send(portal, sending, request, look, held)
+    return True
+
+
+def _claim(portal: Portal, sending_id: int, calm: bool) -> tuple[int, list[Claim]]:
+    """(the most urgent row's id, rows): nearest deadline first, then first come; quiet repeats when it is calm."""
+    now = now_sql(connection.vendor)
+    due = f"state = 'ready' AND portal_id = %s AND due_at <= {now}"
+    room = portal.batch_size
+    found = claims.claim(f"{due} AND deadline IS NOT NULL ORDER BY deadline", [portal.pk], "sending", room, sending_id)
+    if len(found) < room:
+        found += claims.claim(
+            f"{due} AND deadline IS NULL ORDER BY due_at, id", [portal.pk], "sending", room - len(found), sending_id
+        )
+    if calm and len(found) < room:
+        found += claims.claim(
+            f"portal_id = %s AND confirm_at <= {now} AND state = 'delivered' AND confirmation = 'repeat'"
+            " ORDER BY confirm_at",
+            [portal.pk],
+            "sending",
+            room - len(found),
+            sending_id,
+        )
+    return (found[0].id if found else 0), found
+
+
+def _is_calm(member_id: str) -> bool:
+    """Whether the account's bucket is at least half empty: looks and repeats may have requests of their own."""
+    state = bucket.snapshot(member_id)
+    return state.blocked_for <= 0 and state.level <= state.capacity / 2
+
+
+def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look, held: Held) -> None:
+    claimed = [row.claim for row in request.rows]
+    commands = {**look.commands, **request.commands()}
+    sending.results = len(request.rows)
+    sending.lines = sum(len(row.commands) - 1 for row in request.rows)
+    sending.looks = len(look.rows)
+    with Keeper(lambda: (claims.renew(claimed), held.renew(LEASE))):
+        began = time.monotonic()
+        try:
+            client = PortalClient(portal, paid=True)
+            answer = _alone(client, request.rows[0]) if request.alone else client.batch(commands)
+        except RestError as error:
+            sending.seconds = time.monotonic() - began
+            _settle_whole(portal, sending, request, look, error)
+            return
+    sending.seconds = time.monotonic() - began
+    _settle_each(portal, sending, request, look, answer)
+
+
+def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:
+    """The row's commands as requests of their own (a batch can't say them), answered as if in a batch."""
+    answer = BatchAnswer()
+    for key, (method, params) in row.commands.items():
+        try:
+            answer.results[key] = client.call(method, params)
+            answer.portal_time = client.portal_time
+        except (UnknownAnswer, PortalTrouble):
+            raise
+        except RestError as error:
+            answer.errors[key] = error
+    return answer
+
+
+def _settle_each(
+    portal: Portal, sending: Sending, request: Request, look: confirm.Look, answer: BatchAnswer
+) -> None:
+    now = db_now()
+    done: list[Settlement] = []
+    notes: list[Note] = []
+    for row in request.rows:
+        settlement, note = _answered(portal, row, answer, now)
+        done.append(settlement)
+        if note is not None:
+            notes.append(note)
+    sending.portal_time = answer.portal_time
+    verdict = confirm.Verdict()
+    if look.commands:
+        verdict = confirm.read(portal, look, answer.results, answer.errors, now, answer.portal_time)
+    _commit(sending, Sending.Outcome.ANSWERED, None, done + verdict.settlements, notes + verdict.notes)
+    confirm.learn(portal, verdict)
+    if any(note.code == "404" and row.invocation.sends == 0 for row in request.rows for note in notes if note.invocation_id == row.claim.id):
+        confirm.note_early(portal)
+    _size_batches(portal, len(request.rows), sending.seconds or 0.0)
+
+
+def _answered(
+    portal: Portal, row: Outgoing, answer: BatchAnswer, now: dt.datetime
+) -> tuple[Settlement, Note | None]:
+    error = answer.errors.get(row.key)
+    if error is not None:
+        return settle.refused(row, error, now)
+    if row.key not in answer.results:
+        return settle.unanswered(row, None)
+    return settle.taken(row, portal, now), None
+
+
+def _settle_whole(
+    portal: Portal, sending: Sending, request: Request, look: confirm.Look, error: RestError
+) -> None:
+    outcome = Sending.Outcome.TROUBLE
+    if isinstance(error, UnknownAnswer):
+        outcome = Sending.Outcome.UNKNOWN
+    elif isinstance(error, Passes):
+        outcome = Sending.Outcome.PASSES
+    pairs = [settle.whole(row, error) for row in request.rows]
+    looked = [confirm._later(row, 30.0) for row in look.rows]
+    _commit(
+        sending, outcome, error, [pair[0] for pair in pairs] + looked, [pair[1] for pair in pairs if pair[1] is not None]
+    )
+    log.info("results not taken", portal=portal.pk, code=error.code, rows=len(request.rows))
+    if isinstance(error, UnknownAnswer) and len(request.rows) > 1 and (sending.seconds or 0.0) > _LONG:
+        _size_batches(portal, len(request.rows), sending.seconds or 0.0)
+
+
+def _commit(
+    sending: Sending,
+    outcome: Sending.Outcome,
+    error: RestError | None,
+    settlements: list[Settlement],
+    notes: list[Note],
+) -> None:
+    """The answer and all it means, in one transaction."""
+    sending.outcome = outcome
+    sending.answered_at = db_now()
+    if error is not None:
+        sending.code, sending.text = error.code[:64], error.text[:300]
+    with transaction.atomic():
+        sending.save()
+        ours = claims.settle(settlements)
+        attempts.write([note for note in notes if note.invocation_id in ours])
+
+
+def _size_batches(portal: Portal, rows: int, seconds: float) -> None:
+    """The batch shrinks where it runs long (the continuation's time is inside, §9) and grows again."""
+    size = portal.batch_size
+    if seconds > _LONG and rows:
+        size = max(1, int(rows * _LONG / 2 / seconds))
+    elif seconds < _QUICK and size < 50 and rows >= size:
+        size = min(50, size + max(1, size // 4))
+    if size != portal.batch_size:
+        portal.batch_size = size
+        Portal.objects.filter(pk=portal.pk).update(batch_size=size)

@@ -1,0 +1,112 @@
+"""From the spool into the database, by the same acceptance, in order, once (design §2 rule 2).
+
+Each machine drains its own: the web process's wake-up thread as soon as the database answers, and `sweep`
+where it finds the folder. A file lock lets one of them work; a crash between acceptance and removal is a call
+accepted twice, which acceptance makes one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from django.db import DatabaseError
+
+from handlers import intake_db, known, refusals, spool
+from handlers.accept import Refused, accept
+from portals.wake import wake
+
+log = structlog.get_logger(__name__)
+
+_PAGE = 100
+_COPY_EVERY = 10.0
+_copied_at = 0.0
+_copied: tuple[object, ...] = ()
+
+
+def drain() -> int:
+    """Accepts what waits; the number of calls that left the spool. Stops where the database goes away."""
+    if not spool.exists():
+        return 0
+    gone = 0
+    with _alone() as alone:
+        if not alone:
+            return 0
+        after = 0
+        try:
+            while page := spool.take(_PAGE, after):
+                after = page[-1].id
+                gone += _drain_page(page)
+        except intake_db.Away:
+            pass
+    if gone:
+        log.info("spool drained", calls=gone)
+        wake("compute")
+    return gone
+
+
+def _drain_page(page: list[spool.Spooled]) -> int:
+    done: list[int] = []
+    try:
+        for entry in page:
+            try:
+                accept(entry.call)
+            except Refused as refusal:
+                if refusals.claim_is_pending(entry.call):
+                    continue
+                refusals.note(entry.call, refusal.reason, "")
+            except DatabaseError:
+                log.exception("a spooled call can't be stored; it is set aside", row=entry.id)
+                spool.set_aside(entry.id)
+                continue
+            done.append(entry.id)
+    finally:
+        if done:
+            spool.remove(done)
+    return len(done)
+
+
+def tend() -> None:
+    """What the wake-up thread does between messages: finds the database back, drains, keeps the copy fresh."""
+    if intake_db.is_away() and not intake_db.probe():
+        return
+    try:
+        if spool.exists():
+            drain()
+        _copy_portals()
+    except intake_db.Away:
+        pass
+    except (sqlite3.Error, OSError):
+        log.exception("the spool can't be reached")
+
+
+def _copy_portals() -> None:
+    """Brings the copy up to date where a portal came, went or changed its token."""
+    global _copied_at, _copied
+    if time.monotonic() - _copied_at < _COPY_EVERY:
+        return
+    _copied_at = time.monotonic()
+    mark = intake_db.run(
+        "SELECT COUNT(*), COALESCE(SUM(installation), 0), COALESCE(MAX(id), 0) FROM portals_portal", ()
+    )[0]
+    if (mark, spool.path()) == _copied and spool.exists():
+        return
+    rows = known.everyone()
+    spool.remember_portals(rows)
+    _copied = (mark, spool.path())
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether this process drains; the lock ends with the process."""
+    with (spool.path().parent / "drain.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

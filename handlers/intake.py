@@ -1,0 +1,49 @@
+"""What becomes of a call that could be read: a row, or the spool, or a refusal. Never a wait."""
+
+from __future__ import annotations
+
+import structlog
+from django.db import DatabaseError
+
+from handlers import intake_db, refusals, spool
+from handlers.accept import Refused, accept
+from handlers.incoming import Incoming
+from handlers.offers import offer_tokens
+from portals.wake import wake
+
+log = structlog.get_logger(__name__)
+
+
+def take(call: Incoming, address: str) -> None:
+    """Returns once the call is on disk. Raises Refused, spool.SpoolFull."""
+    try:
+        accepted = accept(call)
+    except Refused as refusal:
+        if not _kept_for_pending(call):
+            refusals.note(call, refusal.reason, address)
+            raise
+        return
+    except intake_db.Away:
+        spool.put(call)
+        # Starts the thread that finds the database back.
+        wake("compute")
+        return
+    except DatabaseError:
+        # The database answers and refuses the row: ours to look at, never the portal's to lose.
+        log.exception("a call can't be stored; it is spooled", member_id=call.member_id)
+        spool.put(call)
+        return
+    wake("compute")
+    if accepted.portal.needs_token and call.tokens:
+        offer_tokens(accepted.portal, call)
+
+
+def _kept_for_pending(call: Incoming) -> bool:
+    """A call whose installation still waits for the token server is kept, unverified, till that is known."""
+    try:
+        if not refusals.claim_is_pending(call):
+            return False
+    except intake_db.Away:
+        pass
+    spool.put(call)
+    return True

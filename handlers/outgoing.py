@@ -1,0 +1,104 @@
+"""Claimed rows made into commands of one request, and what is given back because it does not fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from handlers.claims import Claim
+from handlers.models import Invocation
+from portals.crypto import decrypt
+from portals.php_query import can_batch
+
+Command = tuple[str, dict[str, Any]]
+
+# A result larger than this goes in a request of its own; a batch carries at most that much together.
+ALONE_BYTES = 200_000
+BATCH_BYTES = 1_000_000
+# Log lines of one call that are commands of their own; what is more goes into the last of them.
+_LINES = 10
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One claimed row on its way out, with its commands by key; the last key is the result's."""
+
+    claim: Claim
+    invocation: Invocation
+    commands: dict[str, Command]
+    size: int
+    alone: bool
+
+    @property
+    def key(self) -> str:
+        return f"r{self.claim.id}"
+
+    @property
+    def is_repeat(self) -> bool:
+        """A quiet repeat: the result was taken before, and is sent once more to be sure."""
+        return self.invocation.confirmation == "repeat"
+
+
+@dataclass(slots=True)
+class Request:
+    """Rows that go in one request, and rows that go back to be claimed again."""
+
+    rows: list[Outgoing] = field(default_factory=list)
+    back: list[Outgoing] = field(default_factory=list)
+    alone: bool = False
+
+    def commands(self) -> dict[str, Command]:
+        return {key: command for row in self.rows for key, command in row.commands.items()}
+
+
+def load(claimed: list[Claim]) -> list[Outgoing]:
+    """The rows in the order of their coming, which is the order of a process's steps."""
+    found = Invocation.objects.select_related("body", "sending").in_bulk([claim.id for claim in claimed])
+    return [_outgoing(claim, found[claim.id]) for claim in sorted(claimed, key=lambda c: c.id) if claim.id in found]
+
+
+def arrange(rows: list[Outgoing], room: int, head: int) -> Request:
+    """What goes now: at most `room` commands. Where the row `head` (the most urgent) can't share a request, it
+    goes alone; other such rows wait until they are the head, so none waits for ever."""
+    first = next((row for row in rows if row.claim.id == head), None)
+    if first is not None and first.alone:
+        return Request([first], [row for row in rows if row is not first], alone=True)
+    request = Request()
+    used = size = 0
+    for row in rows:
+        if row.alone or used + len(row.commands) > max(room, len(row.commands)) or size + row.size > BATCH_BYTES:
+            request.back.append(row)
+            continue
+        request.rows.append(row)
+        used += len(row.commands)
+        size += row.size
+    return request
+
+
+def _outgoing(claim: Claim, invocation: Invocation) -> Outgoing:
+    token = decrypt(invocation.body.event_token).decode("utf-8", "replace")
+    result = json.loads(invocation.body.result) if invocation.body.result else {"values": {}, "log": None}
+    send: dict[str, Any] = {"EVENT_TOKEN": token, "RETURN_VALUES": result["values"]}
+    if result["log"]:
+        send["LOG_MESSAGE"] = result["log"]
+    if not result["values"]:
+        del send["RETURN_VALUES"]
+    commands: dict[str, Command] = {}
+    if invocation.sends == 0:
+        for place, line in enumerate(_lines(invocation.body.lines)):
+            commands[f"l{claim.id}_{place}"] = (
+                "bizproc.activity.log",
+                {"EVENT_TOKEN": token, "LOG_MESSAGE": line},
+            )
+    commands[f"r{claim.id}"] = ("bizproc.event.send", send)
+    size = sum(len(json.dumps(params)) for _method, params in commands.values())
+    alone = size > ALONE_BYTES or not all(can_batch(params) for _method, params in commands.values())
+    return Outgoing(claim, invocation, commands, size, alone)
+
+
+def _lines(stored: str) -> list[str]:
+    lines = [line for line in json.loads(stored) if line.strip()] if stored else []
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], "\n".join(lines[_LINES - 1 :])]
+    return lines

@@ -1,0 +1,122 @@
+"""What a person does to a call: replay it, or release the process that waits (design §2).
+
+A token has one result for ever. Where any run of the token stored one, a replay sends that one again; a new
+result may be computed and sent only where none was ever stored.
+"""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from handlers import attempts, claims
+from handlers.attempts import Note
+from handlers.claims import Settlement
+from handlers.computed import result_text
+from handlers.models import OPEN_STATES, Invocation, InvocationBody, State
+from portals.clock import db_now
+from portals.wake import wake
+
+
+class CannotReplay(Exception):
+    """The call can't be replayed or released as it stands; the message says why."""
+
+
+def stored_result(invocation: Invocation) -> str:
+    """The token's one result, whichever run stored it; '' where none did."""
+    found = (
+        InvocationBody.objects.filter(
+            invocation__portal_id=invocation.portal_id, invocation__token_hash=bytes(invocation.token_hash)
+        )
+        .exclude(result="")
+        .order_by("invocation__run")
+        .values_list("result", flat=True)
+        .first()
+    )
+    return found or ""
+
+
+def replay(invocation: Invocation, by: str, why: str) -> Invocation:
+    """A new run of the same call; the former stays as it ended. Raises CannotReplay."""
+    with transaction.atomic():
+        runs = Invocation.objects.filter(
+            portal_id=invocation.portal_id, token_hash=bytes(invocation.token_hash)
+        )
+        if runs.filter(state__in=OPEN_STATES).exists():
+            raise CannotReplay(_("A run of this call is still open."))
+        if invocation.version_id is None:
+            raise CannotReplay(_("No version of the robot is known for this call. Publish it, then replay."))
+        if invocation.deadline is not None and invocation.deadline <= db_now():
+            raise CannotReplay(_("The process has stopped waiting for this call."))
+        result = stored_result(invocation)
+        if result and not invocation.waits:
+            raise CannotReplay(_("The robot does not wait: nothing is sent for it."))
+        newest = runs.aggregate(newest=Max("run"))["newest"] or 0
+        try:
+            again = _new_run(invocation, newest + 1, result)
+        except IntegrityError:
+            raise CannotReplay(_("Somebody else replays this call just now.")) from None
+        attempts.write([Note(again.pk, "person", "replay", why, actor=by)])
+    wake("deliver" if result else "compute")
+    return again
+
+
+def release(invocation: Invocation, by: str, why: str) -> Invocation:
+    """Lets the portal's process go on with empty values and `why` in its log. Raises CannotReplay.
+
+    The empty values become the token's one result, so nothing else can be sent for it afterwards.
+    """
+    if not invocation.waits:
+        raise CannotReplay(_("The robot does not wait: there is nothing to release."))
+    if stored_result(invocation):
+        raise CannotReplay(_("A result is stored for this call already. Replay sends it again."))
+    if invocation.state != State.FAILED:
+        raise CannotReplay(_("Only a failed call can be released."))
+    with transaction.atomic():
+        ours = claims.settle(
+            [
+                Settlement(
+                    invocation.pk,
+                    invocation.fence,
+                    "failed",
+                    "ready",
+                    invocation.cause,
+                    released=True,
+                    result=result_text({}, why),
+                )
+            ]
+        )
+        if not ours:
+            raise CannotReplay(_("The call has changed meanwhile. Look at it again."))
+        attempts.write([Note(invocation.pk, "person", "release", why, actor=by)])
+    wake("deliver")
+    invocation.refresh_from_db()
+    return invocation
+
+
+def _new_run(invocation: Invocation, run: int, result: str) -> Invocation:
+    now = db_now()
+    again = Invocation.objects.create(
+        portal_id=invocation.portal_id,
+        token_hash=bytes(invocation.token_hash),
+        run=run,
+        robot_code=invocation.robot_code,
+        version_id=invocation.version_id,
+        workflow_id=invocation.workflow_id,
+        document_id=invocation.document_id,
+        document_type=invocation.document_type,
+        waits=invocation.waits,
+        state=State.READY if result else State.RECEIVED,
+        due_at=now,
+        deadline=invocation.deadline,
+        called_at=invocation.called_at,
+        received_at=now,
+        # Nothing of the earlier run's log lines is written twice: a stored result is a repeat.
+        sends=1 if result else 0,
+    )
+    body = invocation.body
+    InvocationBody.objects.create(
+        invocation=again, event_token=bytes(body.event_token), call=body.call, result=result
+    )
+    return again

@@ -1,0 +1,120 @@
+"""What the portal's answer makes of each row (contract §7). Pure decisions, no queries."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from handlers.attempts import Note
+from handlers.claims import Settlement
+from handlers.outgoing import Outgoing
+from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
+from portals.models import Portal
+
+# An older portal answers 404 while the process is not saved yet: it passes within this many seconds of the call.
+SAVED_WITHIN = 30.0
+# A process is looked for from this long after its call; before, "not listed" may mean not saved yet (§7).
+LOOK_AFTER = 30.0
+# Where nobody can look: one quiet repeat, later than a process can be locked.
+REPEAT_AFTER = 310.0
+# Refusals of unknown meaning are tried this often before a person must look.
+SENDS_MAX = 8
+_GONE = {"404", "499"}
+
+
+def taken(row: Outgoing, portal: Portal, now: dt.datetime) -> Settlement:
+    """`true`: taken, not arrived. Decides what is still owed to know that it arrived."""
+    base = {"was": "sending", "state": "delivered", "cause": row.invocation.cause, "sent": True, "ended": True}
+    if row.is_repeat:
+        observable = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
+        return _of(
+            row, **base, confirmed=observable, confirmation="confirmed" if observable else "unobservable"
+        )
+    if portal.instances == Portal.Instances.ABSENT:
+        return _of(row, **base, confirmation="repeat", confirm_in=REPEAT_AFTER)
+    age = (now - row.invocation.called_at).total_seconds()
+    return _of(row, **base, confirmation="look", confirm_in=max(LOOK_AFTER - age, 2.0))
+
+
+def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settlement, Note | None]:
+    """The row's own error, by §7's table."""
+    note = Note(row.claim.id, "send", error.code or "error", str(error), sending_id=row.invocation.sending_id)
+    if row.is_repeat:
+        return _repeat_refused(row, error), note
+    if isinstance(error, PortalTrouble):
+        return back(row, 0.0), note
+    if isinstance(error, Passes):
+        return back(row, _growing(row, error.retry_after), sent=True), note
+    age = (now - row.invocation.called_at).total_seconds()
+    if error.code == "404" and age < SAVED_WITHIN:
+        return back(row, min(1.0 + row.invocation.sends, 5.0), sent=True), note
+    if error.code in _GONE:
+        return _of(row, "sending", "refused", "process_gone", sent=True, ended=True), note
+    if error.code == "ACCESS_DENIED":
+        return _of(row, "sending", "refused", "token_refused", sent=True, ended=True), note
+    if row.invocation.sends + 1 < SENDS_MAX:
+        return back(row, _growing(row, 5.0), sent=True), note
+    return _of(row, "sending", "failed", "send_refused", sent=True, ended=True), note
+
+
+def unanswered(row: Outgoing, why: RestError | None) -> tuple[Settlement, Note | None]:
+    """The request's fate, or the command's in it, is not known: the same again, which is harmless (§7)."""
+    code = (why.code if why else "") or "not_reached"
+    note = Note(row.claim.id, "send", code, str(why or "The batch ended before it."), sending_id=row.invocation.sending_id)
+    return back(row, _growing(row, why.retry_after if isinstance(why, Passes) else 1.0), sent=True), note
+
+
+def whole(row: Outgoing, error: RestError) -> tuple[Settlement, Note | None]:
+    """The request as a whole was not taken: the portal's trouble, never the row's."""
+    if isinstance(error, UnknownAnswer):
+        return unanswered(row, error)
+    if isinstance(error, PortalTrouble):
+        return back(row, 0.0), None
+    note = Note(row.claim.id, "send", error.code or "error", str(error), sending_id=row.invocation.sending_id)
+    if isinstance(error, Passes):
+        return back(row, error.retry_after), None if error.code == "bucket" else note
+    if isinstance(error, CommandRefused) and row.invocation.sends + 1 >= SENDS_MAX:
+        return _of(row, "sending", "failed", "send_refused", sent=True, ended=True), note
+    return back(row, _growing(row, 30.0), sent=True), note
+
+
+def back(row: Outgoing, delay: float, sent: bool = False) -> Settlement:
+    """To be claimed again after `delay` seconds; a quiet repeat stays one."""
+    if row.is_repeat:
+        return _of(
+            row,
+            "sending",
+            "delivered",
+            row.invocation.cause,
+            sent=sent,
+            ended=True,
+            confirmation="repeat",
+            confirm_in=max(delay, 1.0),
+        )
+    return _of(row, "sending", "ready", row.invocation.cause, delay=delay, sent=sent)
+
+
+def _repeat_refused(row: Outgoing, error: RestError) -> Settlement:
+    if isinstance(error, Passes | PortalTrouble):
+        return back(row, 60.0, sent=True)
+    # Taken before, and now the process or its token is gone: it went on, with our result.
+    return _of(
+        row,
+        "sending",
+        "delivered",
+        row.invocation.cause,
+        sent=True,
+        ended=True,
+        confirmed=True,
+        confirmation="confirmed",
+    )
+
+
+def _growing(row: Outgoing, seconds: float) -> float:
+    """Back-off by the number of sends, spread by the row's id so that rows do not come back together."""
+    factor = min(2 ** min(row.invocation.sends, 6), 60)
+    return min(max(seconds, 1.0) * factor, 300.0) * (1 + (row.claim.id % 16) / 64)
+
+
+def _of(row: Outgoing, was: str, state: str, cause: str = "", **more: Any) -> Settlement:
+    return Settlement(row.claim.id, row.claim.fence, was, state, cause, **more)

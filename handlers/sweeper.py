@@ -1,0 +1,118 @@
+"""Every few seconds: what a lost process, a lost message or the clock has left to do (design §2).
+
+Each piece is safe to do twice at once: rows are taken by compare-and-set.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from django.db import connection
+
+from handlers import attempts, claims, drain, refusals
+from handlers.attempts import Note
+from handlers.claims import Claim, Settlement
+from handlers.models import Invocation
+from portals.clock import db_now, now_sql
+from portals.wake import wake
+
+log = structlog.get_logger(__name__)
+
+_PAGE = 500
+# A row whose process died under it this often is not tried again.
+_LOST_MAX = 5
+# Event tokens outlive a reinstall; what is owed to an uninstalled portal waits this long for one.
+_AFTER_UNINSTALL = timedelta(days=30)
+
+
+def sweep() -> None:
+    """One pass over calls."""
+    drain.tend()
+    _take_up_expired()
+    _end_waits()
+    _end_uninstalled()
+    refusals.trim()
+    _wake_what_is_due()
+
+
+def _take_up_expired() -> None:
+    """Rows of processes that died: to be computed or sent again, charged only where their own run had begun."""
+    while found := claims.expired(_PAGE):
+        done: list[Settlement] = []
+        notes: list[Note] = []
+        for claim, state, started, tries in found:
+            if state == "sending":
+                row = Invocation.objects.values("cause", "confirmation").get(pk=claim.id)
+                done.append(
+                    Settlement(claim.id, claim.fence, "sending", "ready", row["cause"], sent=True)
+                    if row["confirmation"] != "repeat"
+                    else Settlement(
+                        claim.id, claim.fence, "sending", "delivered", row["cause"], sent=True, ended=True,
+                        confirmation="repeat", confirm_in=1.0,
+                    )
+                )
+                notes.append(Note(claim.id, "send", "sender_lost", "The process that sent it died; it is sent again."))
+            elif started:
+                last = tries >= _LOST_MAX
+                done.append(
+                    Settlement(
+                        claim.id,
+                        claim.fence,
+                        "computing",
+                        "failed" if last else "received",
+                        cause="process_died" if last else "",
+                        ended=last,
+                        delay=0.0 if last else float(tries),
+                    )
+                )
+                notes.append(Note(claim.id, "compute", "worker_lost", "The worker that computed it died."))
+            else:
+                done.append(Settlement(claim.id, claim.fence, "computing", "received"))
+        ours = claims.settle(done)
+        attempts.write([note for note in notes if note.invocation_id in ours])
+        log.info("expired leases taken up", rows=len(ours))
+        if len(found) < _PAGE:
+            return
+
+
+def _end_waits() -> None:
+    """Past its deadline the process has gone on; nothing is sent any more."""
+    _end(
+        f"state IN ('received', 'ready') AND deadline IS NOT NULL AND deadline <= {now_sql(connection.vendor)}"
+        " ORDER BY deadline",
+        [],
+        "expired",
+        "wait_over",
+    )
+
+
+def _end_uninstalled() -> None:
+    _end(
+        "state IN ('received', 'ready') AND portal_id IN (SELECT id FROM portals_portal"
+        " WHERE state = 'uninstalled' AND uninstalled_at < %s) ORDER BY id",
+        [db_now() - _AFTER_UNINSTALL],
+        "refused",
+        "portal_gone",
+    )
+
+
+def _end(wanted: str, params: list[object], state: str, cause: str) -> None:
+    while found := claims.claim(wanted, params, "sending", _PAGE):
+        claims.settle([_ended(claim, state, cause) for claim in found])
+        if len(found) < _PAGE:
+            return
+
+
+def _ended(claim: Claim, state: str, cause: str) -> Settlement:
+    return Settlement(claim.id, claim.fence, "sending", state, cause, ended=True)
+
+
+def _wake_what_is_due() -> None:
+    """A message lost with a broker costs what is left until the next sweep."""
+    now = db_now()
+    due = Invocation.objects.filter(due_at__lte=now)
+    if due.filter(state="received").exists():
+        wake("compute")
+    if due.filter(state="ready").exists() or Invocation.objects.filter(confirm_at__lte=now).exists():
+        wake("deliver")
