@@ -1,0 +1,93 @@
+"""What answers tell of a portal in passing: its plan, cloud or box, its time zone and date format."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import Any
+
+from portals.errors import NOT_IN_PLAN, CommandRefused
+from portals.models import Portal
+
+# Only where the plan has workflows (§5); the rest of bizproc exists where there is any automation at all.
+_WORKFLOW_METHODS = (
+    "bizproc.workflow.",
+    "bizproc.activity.add",
+    "bizproc.activity.update",
+    "bizproc.activity.delete",
+    "bizproc.activity.list",
+)
+_ROBOT_METHODS = ("bizproc.robot.", "bizproc.event.send", "bizproc.activity.log")
+
+# The usual site format of a language; anything else stays at the default until values tell.
+_FORMATS = {
+    "ru": Portal.DateFormat.DMY,
+    "ua": Portal.DateFormat.DMY,
+    "kz": Portal.DateFormat.DMY,
+    "by": Portal.DateFormat.DMY,
+    "de": Portal.DateFormat.DMY,
+    "fr": Portal.DateFormat.DMY,
+    "it": Portal.DateFormat.DMY,
+    "pl": Portal.DateFormat.DMY,
+    "la": Portal.DateFormat.DMY,
+    "br": Portal.DateFormat.DMY,
+    "tr": Portal.DateFormat.DMY,
+    "en": Portal.DateFormat.MDY,
+    "sc": Portal.DateFormat.YMD,
+    "tc": Portal.DateFormat.YMD,
+    "ja": Portal.DateFormat.YMD,
+}
+
+
+def answered(portal: Portal, method: str) -> None:
+    """The method exists here."""
+    _plan(portal, method, True)
+
+
+def refused(portal: Portal, method: str, error: CommandRefused) -> None:
+    """ERROR_METHOD_NOT_FOUND says that this portal's plan has it not."""
+    if error.meaning == NOT_IN_PLAN:
+        _plan(portal, method, False)
+
+
+def edition(portal: Portal, times: Any) -> None:
+    """`operating` is told by the cloud alone (§4)."""
+    if isinstance(times, dict) and "start" in times:
+        _note(portal, is_cloud="operating" in times)
+
+
+def zone(portal: Portal, name: Any) -> None:
+    """An IANA zone told by the portal; a person's own choice stays."""
+    if portal.time_zone_source == Portal.Source.PERSON or not isinstance(name, str):
+        return
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return
+    _note(portal, time_zone=name, time_zone_source=Portal.Source.SERVER)
+
+
+def language(portal: Portal, code: Any) -> None:
+    """The portal's language, and by it a guess at the date format while nothing better is known."""
+    if not isinstance(code, str) or not code.isalpha() or not 2 <= len(code) <= 5:
+        return
+    code = code.lower()
+    _note(portal, language=code)
+    guess = _FORMATS.get(code)
+    if guess and portal.date_format_source in (Portal.Source.DEFAULT, Portal.Source.LANGUAGE):
+        _note(portal, date_format=guess, date_format_source=Portal.Source.LANGUAGE)
+
+
+def _plan(portal: Portal, method: str, has: bool) -> None:
+    if method.startswith(_WORKFLOW_METHODS):
+        _note(portal, has_workflows=has)
+    elif method.startswith(_ROBOT_METHODS):
+        _note(portal, has_robots=has)
+
+
+def _note(portal: Portal, **values: Any) -> None:
+    """Writes what differs from the instance, these columns alone."""
+    changed = {name: value for name, value in values.items() if getattr(portal, name) != value}
+    if changed:
+        for name, value in changed.items():
+            setattr(portal, name, value)
+        Portal.objects.filter(pk=portal.pk).update(**changed)

@@ -1,0 +1,189 @@
+"""Renewing a portal's access token: once, by whoever holds the lease (contract §2, design §2 rule 6).
+
+A refresh token is spent by its use, and using it twice can lose the portal. So one process does it under the
+lease `refresh:<portal id>`, and commits the answer before anything else; the others poll the row and read the
+token that was written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from portals import lease, oauth, trouble
+from portals.clock import db_now
+from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, TokenRefused
+from portals.lease import Held
+from portals.models import Portal
+
+log = logging.getLogger(__name__)
+
+# Longer than a request to the token server may take.
+LEASE_SECONDS = 60.0
+_POLL = 0.2
+KEEP_ALIVE_DAYS = 150
+_COMMIT_TRIES = 20
+
+FIELDS = [
+    "access_token",
+    "access_expires_at",
+    "refresh_token",
+    "refreshed_at",
+    "token_state",
+    "token_server",
+    "client_endpoint",
+    "state",
+]
+
+
+def expired(portal: Portal) -> bool:
+    """Whether the stored access token is missing or past its time."""
+    return not portal.access_token or portal.access_expires_at is None or portal.access_expires_at <= db_now()
+
+
+def refresh(portal: Portal, refused: str = "", wait: float = 20.0) -> None:
+    """Leaves `portal` with an access token that is current and not `refused`; at most one process asks for
+    it.
+
+    Raises PortalTrouble (token_lost, unpaid, …) and Passes where the token server is down or another process
+    takes longer than `wait` seconds over it. Must not be called in a transaction.
+    """
+    end = time.monotonic() + wait
+    while True:
+        if _current(portal, refused):
+            return
+        held = lease.take(f"refresh:{portal.pk}", LEASE_SECONDS)
+        if held is not None:
+            break
+        if time.monotonic() >= end:
+            raise Passes("refresh_busy", "Another process is renewing the token.", retry_after=5.0)
+        time.sleep(_POLL)
+    try:
+        # Read again under the lease: its last holder may have just written.
+        if not _current(portal, refused):
+            _renew(portal, refused, held)
+    finally:
+        held.release()
+
+
+def _current(portal: Portal, refused: str) -> bool:
+    """Reads the token fields again. Raises PortalTrouble where there is nothing to renew with."""
+    portal.refresh_from_db(fields=FIELDS)
+    if portal.token_state in (Portal.Token.LOST, Portal.Token.NONE):
+        raise PortalTrouble(
+            "token_lost", "no_token", "There is no working token: open the application there."
+        )
+    return portal.access_token != refused and not expired(portal)
+
+
+def _renew(portal: Portal, refused: str, held: Held) -> None:
+    if portal.token_state == Portal.Token.UNVERIFIED and not confirm_restored(portal, refused):
+        raise PortalTrouble(
+            "token_lost", "token_unverified", "The token comes from a backup; open the application there."
+        )
+    spent = portal.refresh_token
+    try:
+        tokens = oauth.refresh(portal.application, oauth.choose("", portal.token_server), spent)
+    except PortalTrouble as error:
+        if error.trouble == "token_lost":
+            _lose(portal, spent, held)
+        raise
+    except CommandRefused as error:
+        # A refusal we do not know says nothing of the token; it is asked again, not given up.
+        raise Passes(error.code, error.text, error.status, 60.0) from None
+    if tokens.member_id != portal.member_id:
+        raise Passes("foreign_answer", "The token server answered for another portal.", retry_after=60.0)
+    commit(portal, tokens, spent)
+    portal.refresh_from_db(fields=FIELDS)
+
+
+def commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
+    """Writes new tokens where the row still holds the one they were got with; False where it holds another.
+
+    That comparison is the fence which matters: an answer must not be thrown away because its lease ran out,
+    for the token it replaces is spent. A database that is down is tried again for a while.
+    """
+    for attempt in range(_COMMIT_TRIES):
+        try:
+            return _commit(portal, tokens, spent)
+        except (OperationalError, InterfaceError):
+            if attempt == _COMMIT_TRIES - 1:
+                raise
+            connection.close()
+            time.sleep(0.5)
+    return False
+
+
+def _commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
+    with transaction.atomic():
+        row = Portal.objects.select_for_update().get(pk=portal.pk)
+        if row.refresh_token != spent or row.state != Portal.State.INSTALLED:
+            return False
+        now = db_now()
+        row.access_token, row.refresh_token = tokens.access_token, tokens.refresh_token
+        row.access_expires_at = now + dt.timedelta(seconds=max(tokens.expires_in - oauth.EARLIER, 1))
+        row.refreshed_at = now
+        row.token_server = tokens.server
+        row.token_state = Portal.Token.WORKING
+        if tokens.client_endpoint:
+            row.client_endpoint, row.domain = tokens.client_endpoint, tokens.domain
+        row.scope = tokens.scope or row.scope
+        row.app_status = tokens.status or row.app_status
+        row.save(update_fields=[*FIELDS, "domain", "scope", "app_status"])
+    return True
+
+
+def _lose(portal: Portal, spent: str, held: Held) -> None:
+    """The token server does not know this token any more; noted only while the row still holds it."""
+    with transaction.atomic():
+        row = Portal.objects.select_for_update().get(pk=portal.pk)
+        if row.refresh_token != spent or not lease.holds(held):
+            return
+        row.token_state = Portal.Token.LOST
+        row.save(update_fields=["token_state"])
+    portal.token_state = Portal.Token.LOST
+
+
+def confirm_restored(portal: Portal, refused: str = "") -> bool:
+    """Whether the token server still knows the access token of a restored backup; then its tokens are
+    trusted.
+
+    The refresh token beside it may be long spent, so it is not tried before (§2). Raises Passes.
+    """
+    if portal.access_token == refused or expired(portal):
+        return False
+    try:
+        known = oauth.app_info(oauth.choose("", portal.token_server), portal.access_token)
+    except (TokenRefused, CommandRefused, PortalTrouble):
+        return False
+    install = known.get("install")
+    if not isinstance(install, dict) or install.get("member_id") != portal.member_id:
+        return False
+    Portal.objects.filter(pk=portal.pk, token_state=Portal.Token.UNVERIFIED).update(
+        token_state=Portal.Token.WORKING
+    )
+    portal.token_state = Portal.Token.WORKING
+    return True
+
+
+def keep_alive() -> int:
+    """Renews tokens about 150 days old, which would die unused on day 180; how many."""
+    oldest = db_now() - dt.timedelta(days=KEEP_ALIVE_DAYS)
+    due = Portal.objects.filter(
+        state=Portal.State.INSTALLED, token_state=Portal.Token.WORKING, refreshed_at__lte=oldest
+    ).select_related("application")
+    done = 0
+    for portal in due[:50]:
+        if not trouble.may_ask(portal):
+            continue
+        try:
+            refresh(portal, refused=portal.access_token)
+            done += 1
+        except PortalTrouble as error:
+            trouble.record(portal, error)
+        except RestError as error:
+            log.warning("Portal %s: its token could not be renewed yet (%s).", portal.pk, error.code)
+    return done
