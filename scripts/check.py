@@ -1,4 +1,4 @@
-"""Everything that is checked without running a test: `make check`. All checks run; one that fails fails it."""
+"""Everything that is checked without running a test: `make check`. All run; one that fails fails it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every test on every database and broker that answers here: `make test`.
 
-Rooms' tests run on SQLite and again on PostgreSQL; system tests choose their stacks themselves. The last lines
-say what ran on what, what was left out, and the sum.
+Rooms' tests run on SQLite and again on PostgreSQL; system tests choose their stacks themselves. The last
+lines say what ran on what, what was left out, and the sum.
 """
 
 from __future__ import annotations
