@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -28,16 +30,7 @@ READ_FOR_RELATED = 1000
 
 @admin.register(Invocation)
 class InvocationAdmin(ReadOnlyAdmin):
-    list_display = [
-        "number",
-        "how",
-        "robot_code",
-        "version_number",
-        "portal",
-        "document",
-        "received_at",
-        "arrival",
-    ]
+    list_display = ["number", "how", "robot", "document", "portal", "received", "arrival"]
     list_display_links = ["number"]
     list_filter = [
         log_pages.StateFilter,
@@ -58,7 +51,8 @@ class InvocationAdmin(ReadOnlyAdmin):
     sortable_by: list[str] = []
     paginator = log_pages.BoundedPaginator
     show_full_result_count = False
-    change_list_template = "admin/handlers/invocation/change_list.html"
+    # Counts beside the filters would each count the whole log.
+    show_facets = admin.ShowFacets.NEVER
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
         return search(queryset, search_term), False
@@ -72,9 +66,16 @@ class InvocationAdmin(ReadOnlyAdmin):
         shown = badge(timeline.tone_of(call), call.get_state_display())
         return format_html("{} <br>{}", shown, call.get_cause_display()) if call.cause else shown
 
-    @admin.display(description=gettext_lazy("version"))
-    def version_number(self, call: Invocation) -> str:
-        return f"v{call.version.number}" if call.version else "–"
+    @admin.display(description=gettext_lazy("robot"))
+    def robot(self, call: Invocation) -> str:
+        return f"{call.robot_code} v{call.version.number}" if call.version else call.robot_code
+
+    @admin.display(description=gettext_lazy("received"))
+    def received(self, call: Invocation) -> SafeString:
+        at = timezone.localtime(call.received_at)
+        return format_html(
+            '<span class="hub-when-short">{}</span>', f"{date_format(at, 'SHORT_DATE_FORMAT')} {at:%H:%M:%S}"
+        )
 
     @admin.display(description=gettext_lazy("document"))
     def document(self, call: Invocation) -> str:
@@ -131,7 +132,7 @@ def story_context(call: Invocation) -> dict[str, Any]:
         "lines": values_shown.lines_of(call),
         "raw_call": values_shown.pretty(values_shown.call_of(call)),
         "raw_result": values_shown.pretty(result) if result else "",
-        "runs": _lines(runs),
+        "runs": _lines(runs, "-run"),
         "same_process": _lines(_others(call, "workflow_id")),
         "same_document": _lines(_others(call, "document_id")),
     }
@@ -149,8 +150,8 @@ def _others(call: Invocation, field: str) -> QuerySet[Invocation]:
     return Invocation.objects.filter(pk__in=ids[: RELATED_SHOWN + 1]).exclude(token_hash=call.token_hash)
 
 
-def _lines(calls: QuerySet[Invocation]) -> list[dict[str, Any]]:
-    rows = calls.select_related(None).order_by("-id")[:RELATED_SHOWN]
+def _lines(calls: QuerySet[Invocation], order: str = "-id") -> list[dict[str, Any]]:
+    rows = calls.select_related(None).order_by(order)[:RELATED_SHOWN]
     return [{"call": each, "badge": badge(timeline.tone_of(each), each.get_state_display())} for each in rows]
 
 
@@ -167,6 +168,7 @@ class SendingAdmin(ReadOnlyAdmin):
     sortable_by: list[str] = []
     paginator = log_pages.BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     fields = [
         "portal",
         "started_at",

@@ -26,10 +26,12 @@ from robots.models import Robot
 class BoundedPaginator(Paginator):
     """Counts to COUNT_LIMIT and no further; what lies beyond is reached by filters."""
 
+    limit = attention.COUNT_LIMIT
+
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
-        return min(attention.bounded_count(rows), attention.COUNT_LIMIT)
+        return min(attention.bounded_count(rows, self.limit), self.limit)
 
 
 class StateFilter(admin.SimpleListFilter):

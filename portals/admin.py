@@ -12,6 +12,8 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -22,7 +24,7 @@ from portals.models import Application, PendingInstallation, Portal, PortalGroup
 from portals.panels import BAD, OK, WARN, badge
 from portals.pause import pause, resume
 from portals.read_only import ReadOnlyAdmin
-from portals.standing import plan_words, standing, token_dies_at
+from portals.standing import STANDINGS, plan_words, standing, token_dies_at
 
 
 class ApplicationForm(forms.ModelForm):
@@ -136,6 +138,7 @@ class PortalForm(forms.ModelForm):
     class Meta:
         model = Portal
         fields = ["groups", "time_zone", "date_format", "note"]
+        widgets = {"groups": forms.CheckboxSelectMultiple}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -175,19 +178,6 @@ class StandingFilter(admin.SimpleListFilter):
         return queryset.filter(**STANDINGS[self.value()]) if self.value() in STANDINGS else queryset
 
 
-STANDINGS: dict[str | None, dict[str, Any]] = {
-    "no_token": {"state": Portal.State.INSTALLED, "token_state__in": [Portal.Token.NONE, Portal.Token.LOST]},
-    "no_admin": {"state": Portal.State.INSTALLED, "token_is_admin": False},
-    "trouble": {"state": Portal.State.INSTALLED, "trouble__gt": ""},
-    "plan": {
-        "state": Portal.State.INSTALLED,
-        "trouble__in": [Portal.Trouble.PLAN_LAPSED, Portal.Trouble.UNPAID, Portal.Trouble.LICENCE],
-    },
-    "paused": {"paused_at__isnull": False},
-    "gone": {"state": Portal.State.UNINSTALLED},
-}
-
-
 class PortalChangeList(ChangeList):
     """Asks each appended column once for the whole page, however many portals it holds."""
 
@@ -207,7 +197,6 @@ class PortalAdmin(admin.ModelAdmin):
     search_fields = ["domain", "member_id", "note"]
     list_select_related = ["application"]
     list_per_page = 100
-    filter_horizontal = ["groups"]
     actions = ["pause_portals", "resume_portals"]
     change_form_template = "admin/portals/portal/change_form.html"
 
@@ -325,9 +314,38 @@ class PortalAdmin(admin.ModelAdmin):
         quote = format_html('<p class="hub-quote">{} {}</p>', _("The portal said:"), said) if said else ""
         return format_html('<ul class="hub-standing">{}</ul>{}', lines, quote)
 
+    @admin.display(description=gettext_lazy("portal"), ordering="domain")
+    def portal(self, portal: Portal) -> SafeString:
+        return format_html('{} <div class="hub-quiet">{}</div>', portal, portal.application)
+
+    @admin.display(description=gettext_lazy("token"))
+    def token(self, portal: Portal) -> SafeString | str:
+        dies = token_dies_at(portal)
+        if dies is None or portal.token_state == Portal.Token.LOST:
+            return (
+                str(portal.get_token_state_display())
+                if portal.token_state == Portal.Token.NONE
+                else _("lost")
+            )
+        words = {
+            True: _("administrator's"),
+            False: _("not an administrator's"),
+            None: _("whose is not known"),
+        }
+        return format_html(
+            '{} <div class="hub-quiet">{}</div>',
+            _("until %(day)s") % {"day": date_format(timezone.localtime(dies), "SHORT_DATE_FORMAT")},
+            words[portal.token_is_admin],
+        )
+
     @admin.display(description=gettext_lazy("token valid until"))
-    def token_until(self, portal: Portal) -> Any:
-        return token_dies_at(portal)
+    def token_until(self, portal: Portal) -> str:
+        dies = token_dies_at(portal)
+        if dies is None:
+            return "–"
+        return _("%(when)s, if it is not used before; each use makes it new") % {
+            "when": date_format(timezone.localtime(dies), "DATETIME_FORMAT")
+        }
 
     @admin.display(description=gettext_lazy("administrator"))
     def administrator(self, portal: Portal) -> SafeString | str:

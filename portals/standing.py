@@ -50,6 +50,23 @@ _WHAT_TO_DO: dict[str, Any] = {
     Portal.Trouble.LIMITED: gettext_lazy("Nothing: sending goes on when the portal allows it."),
 }
 
+PLAN_TROUBLES = [Portal.Trouble.PLAN_LAPSED, Portal.Trouble.UNPAID, Portal.Trouble.LICENCE]
+# Names of the list's filter and of the first page's lines -> the portals they mean.
+STANDINGS: dict[str | None, dict[str, Any]] = {
+    "no_token": {"state": Portal.State.INSTALLED, "token_state__in": [Portal.Token.NONE, Portal.Token.LOST]},
+    "no_admin": {"state": Portal.State.INSTALLED, "token_is_admin": False},
+    "trouble": {
+        "state": Portal.State.INSTALLED,
+        "trouble__in": [each.value for each in Portal.Trouble if each not in PLAN_TROUBLES],
+    },
+    "plan": {
+        "state": Portal.State.INSTALLED,
+        "trouble__in": PLAN_TROUBLES,
+    },
+    "paused": {"paused_at__isnull": False},
+    "gone": {"state": Portal.State.UNINSTALLED},
+}
+
 # Troubles that pass without anybody's doing.
 _PASSING = {Portal.Trouble.LIMITED, Portal.Trouble.MOVED, Portal.Trouble.UNREACHABLE}
 

@@ -46,9 +46,11 @@ def registrations_panel(portal: Portal, request: HttpRequest) -> str:
     """The robots of a portal, each with how it stands there."""
     if not request.user.has_perm("robots.view_registration"):
         return ""
-    rows = Registration.objects.filter(portal=portal).select_related(
-        "robot", "portal", "wanted_version", "pushed_version"
-    )[:SHOWN]
+    rows = (
+        Registration.objects.filter(portal=portal)
+        .select_related("robot", "portal", "wanted_version", "pushed_version")
+        .order_by("-error_code", "robot__code")[:SHOWN]
+    )
     foreign = list(ForeignCode.objects.filter(portal=portal).values_list("code", flat=True)[:SHOWN])
     lines = format_html_join(
         "",
@@ -57,7 +59,7 @@ def registrations_panel(portal: Portal, request: HttpRequest) -> str:
             (
                 reverse("admin:robots_registration_change", args=[row.pk]),
                 row.robot.code,
-                row.pushed_version or "–",
+                row.pushed_version.number if row.pushed_version else "–",
                 badge(*state_of(row)),
                 what_to_do(row),
             )
@@ -68,8 +70,9 @@ def registrations_panel(portal: Portal, request: HttpRequest) -> str:
     if lines:
         parts.append(
             format_html(
-                '<div class="hub-scroll"><table><thead><tr><th scope="col">{}</th><th scope="col">{}</th>'
-                '<th scope="col">{}</th><th scope="col">{}</th></tr></thead><tbody>{}</tbody></table></div>',
+                '<div class="hub-scroll hub-tall" tabindex="0"><table><thead><tr>'
+                '<th scope="col">{}</th><th scope="col">{}</th><th scope="col">{}</th><th scope="col">{}</th>'
+                "</tr></thead><tbody>{}</tbody></table></div>",
                 _("Robot"),
                 _("Version there"),
                 _("State"),
