@@ -121,6 +121,8 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
+# WhiteNoise warns of a missing folder; nobody has to make one by hand.
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 # Served from the apps' own folders, so that nobody has to run collectstatic.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG

@@ -73,9 +73,7 @@ class InvocationAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("received"))
     def received(self, call: Invocation) -> SafeString:
         at = timezone.localtime(call.received_at)
-        return format_html(
-            '<span class="hub-when-short">{}</span>', f"{date_format(at, 'SHORT_DATE_FORMAT')} {at:%H:%M:%S}"
-        )
+        return format_html("{} <br>{}", date_format(at, "SHORT_DATE_FORMAT"), f"{at:%H:%M:%S}")
 
     @admin.display(description=gettext_lazy("document"))
     def document(self, call: Invocation) -> str:

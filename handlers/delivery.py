@@ -19,7 +19,8 @@ from handlers.claims import Claim, Settlement
 from handlers.keeper import Keeper
 from handlers.models import Sending
 from handlers.outgoing import Outgoing, Request, arrange, load
-from portals import bucket, lease
+from portals import bucket, lease, trouble
+from portals.batch import started
 from portals.client import BatchAnswer, PortalClient
 from portals.clock import db_now, now_sql
 from portals.errors import Passes, PortalTrouble, RestError, UnknownAnswer
@@ -32,6 +33,8 @@ log = structlog.get_logger(__name__)
 LEASE = 20.0
 # A child that finds all buckets empty waits this long at a time, and this long in all, before it leaves.
 _NAP, _NAPS = 0.5, 20.0
+# However many calls a portal in trouble makes, it is not asked more often than this.
+_TROUBLE_REST = 5.0
 # A request that runs longer shrinks the portal's batches; one that is quick lets them grow (§9).
 _LONG, _QUICK = 12.0, 4.0
 
@@ -59,7 +62,12 @@ def work() -> None:
 
 
 def deliver_now(portal: Portal) -> None:
-    """One request to this portal's account by whoever has just computed for it; the rest is `work`'s."""
+    """One request to this portal's account by whoever has just computed for it; the rest is `work`'s.
+
+    A call of its own shows that a portal in trouble lives: it is asked again at once, but for the last seconds.
+    """
+    if trouble.seconds_until_asked(portal) < trouble.EVERY - _TROUBLE_REST:
+        trouble.ask_now(portal.pk)
     found = _with_work(portal.member_id)
     if found and _serve(found) != 0.0:
         wake("deliver")
@@ -187,8 +195,9 @@ def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:
     answer = BatchAnswer()
     for key, (method, params) in row.commands.items():
         try:
-            answer.results[key] = client.call(method, params)
-            answer.portal_time = client.portal_time
+            whole = client.ask(method, params)
+            answer.results[key] = whole.get("result")
+            answer.portal_time = started(whole)
         except (UnknownAnswer, PortalTrouble):
             raise
         except RestError as error:
@@ -213,7 +222,7 @@ def _settle_each(
         verdict = confirm.read(portal, look, answer.results, answer.errors, now, answer.portal_time)
     _commit(sending, Sending.Outcome.ANSWERED, None, done + verdict.settlements, notes + verdict.notes)
     confirm.learn(portal, verdict)
-    if any(note.code == "404" and row.invocation.sends == 0 for row in request.rows for note in notes if note.invocation_id == row.claim.id):
+    if any(_met_unsaved(row, answer) for row in request.rows):
         confirm.note_early(portal)
     _size_batches(portal, len(request.rows), sending.seconds or 0.0)
 
@@ -224,9 +233,13 @@ def _answered(
     error = answer.errors.get(row.key)
     if error is not None:
         return settle.refused(row, error, now)
-    if row.key not in answer.results:
-        return settle.unanswered(row, None)
     return settle.taken(row, portal, now), None
+
+
+def _met_unsaved(row: Outgoing, answer: BatchAnswer) -> bool:
+    """A first send that came before its process was saved, on a portal that says so (§7)."""
+    error = answer.errors.get(row.key)
+    return error is not None and error.code == "404" and row.invocation.sends == 0
 
 
 def _settle_whole(

@@ -84,10 +84,16 @@ def tend() -> None:
         log.exception("the spool can't be reached")
 
 
+def forget() -> None:
+    """For tests: as in a process that just started."""
+    global _copied_at, _copied
+    _copied_at, _copied = 0.0, ()
+
+
 def _copy_portals() -> None:
     """Brings the copy up to date where a portal came, went or changed its token."""
     global _copied_at, _copied
-    if time.monotonic() - _copied_at < _COPY_EVERY:
+    if _copied_at and time.monotonic() - _copied_at < _COPY_EVERY:
         return
     _copied_at = time.monotonic()
     mark = intake_db.run(

@@ -104,6 +104,16 @@ def is_away() -> bool:
     return _away_since is not None
 
 
+def forget() -> None:
+    """For tests: as in a process that just started."""
+    global _away_since
+    _away_since = None
+    own = _connection_of_thread()
+    if own is not None:
+        own.close()
+    _local.connection = None
+
+
 def _refuse_while_away() -> None:
     since = _away_since
     if since is not None and time.monotonic() - since < _PROBE_ANYWAY:

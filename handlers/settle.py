@@ -57,20 +57,14 @@ def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settleme
     return _of(row, "sending", "failed", "send_refused", sent=True, ended=True), note
 
 
-def unanswered(row: Outgoing, why: RestError | None) -> tuple[Settlement, Note | None]:
-    """The request's fate, or the command's in it, is not known: the same again, which is harmless (§7)."""
-    code = (why.code if why else "") or "not_reached"
-    note = Note(row.claim.id, "send", code, str(why or "The batch ended before it."), sending_id=row.invocation.sending_id)
-    return back(row, _growing(row, why.retry_after if isinstance(why, Passes) else 1.0), sent=True), note
-
-
 def whole(row: Outgoing, error: RestError) -> tuple[Settlement, Note | None]:
     """The request as a whole was not taken: the portal's trouble, never the row's."""
-    if isinstance(error, UnknownAnswer):
-        return unanswered(row, error)
     if isinstance(error, PortalTrouble):
         return back(row, 0.0), None
     note = Note(row.claim.id, "send", error.code or "error", str(error), sending_id=row.invocation.sending_id)
+    if isinstance(error, UnknownAnswer):
+        # Perhaps taken, perhaps not: the same again is harmless (§7).
+        return back(row, _growing(row, 1.0), sent=True), note
     if isinstance(error, Passes):
         return back(row, error.retry_after), None if error.code == "bucket" else note
     if isinstance(error, CommandRefused) and row.invocation.sends + 1 >= SENDS_MAX:

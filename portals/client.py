@@ -42,11 +42,14 @@ class PortalClient:
 
     `person`: somebody waits for it, so it passes a portal's trouble, may use the reserved part of the bucket
     and waits for it. `patience`: seconds to wait for the bucket (default: 30 for a person, none in the
-    background).
+    background). `paid`: the caller has taken the first request from the bucket already.
     """
 
-    def __init__(self, portal: Portal, person: bool = False, patience: float | None = None) -> None:
+    def __init__(
+        self, portal: Portal, person: bool = False, patience: float | None = None, paid: bool = False
+    ) -> None:
         self.portal = portal
+        self.paid = paid
         self.person = person
         self.patience = (PERSON_PATIENCE if person else 0.0) if patience is None else patience
 
@@ -158,6 +161,9 @@ class PortalClient:
 
     def _take(self) -> None:
         """Waits for the account's bucket for as long as patience lasts. Raises Passes("bucket")."""
+        if self.paid:
+            self.paid = False
+            return
         end = time.monotonic() + self.patience
         while True:
             wait = bucket.take(self.portal.member_id, person=self.person)
