@@ -68,7 +68,7 @@ class CallPortal:
     """The portal that called. `settings` are its own (`settings["erp_key"]`), decrypted, str to str."""
 
     client: PortalClient
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(repr=False)
     domain: str = ""
     member_id: str = ""
     zone: str = "UTC"

@@ -31,7 +31,7 @@ __all__ = ["Expression", "ExpressionError", "parse"]
 
 MAX_SOURCE = 1_000
 MAX_NODES = 400
-MAX_DEPTH = 40
+MAX_DEPTH = 100  # a sum of a hundred parts is that deep; the evaluator takes two frames a level
 
 
 class Expression:

@@ -14,6 +14,8 @@ from typing import Any
 
 MAX_FRAME = 8_000_000  # a form is at most 2 MB, a REST answer may be larger; beyond this something ran away
 _LENGTH = struct.Struct(">I")
+_ENCODER = json.JSONEncoder(default=str, separators=(",", ":"))
+_CHUNK = 65_536  # a larger buffer would be mapped and unmapped at every read
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class OutOfTime(Exception):
 
 def send(channel: socket.socket, message: dict[str, Any], deadline: float | None = None) -> None:
     """Raises Closed, OutOfTime (deadline by time.monotonic), ValueError for what is above MAX_FRAME."""
-    body = json.dumps(message, ensure_ascii=True, default=str, separators=(",", ":")).encode()
+    body = _ENCODER.encode(message).encode()
     if len(body) > MAX_FRAME:
         raise ValueError(f"{len(body)} bytes do not fit through the runner's pipe ({MAX_FRAME}).")
     try:
@@ -108,7 +110,7 @@ class Frames:
             if until is not None:
                 self._channel.settimeout(max(until - time.monotonic(), 0.001))
             try:
-                chunk = self._channel.recv(262_144)
+                chunk = self._channel.recv(_CHUNK)
             except TimeoutError as error:
                 raise OutOfTime from error
             except OSError as error:

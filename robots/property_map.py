@@ -36,7 +36,9 @@ def _default(value: Any) -> Any:
 
 def stored_bytes(value: Any) -> int:
     """Bytes that the map may take where a portal stores it: the larger of PHP's serialize() and JSON."""
-    return max(_php_bytes(value), len(json.dumps(value, default=str).encode()))
+    return max(
+        _php_bytes(value), len(json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace"))
+    )
 
 
 def _php_bytes(value: Any) -> int:

@@ -71,7 +71,7 @@ class Runner:
         raises with `code` and `text` (RestError) becomes PortalError in robot code, anything else ends the
         runner and is raised here. `time_limit` in seconds (default: setting ROBOT_TIME_LIMIT, 60). Raises
         RunnerUnavailable."""
-        limit = float(time_limit or getattr(settings, "ROBOT_TIME_LIMIT", 60))
+        limit = time_limit or float(getattr(settings, "ROBOT_TIME_LIMIT", 60))
         with self._lock:
             for last_try in (False, True):
                 process = self._ready()
@@ -251,7 +251,7 @@ class _Process:
 
     def status(self) -> str:
         """How the computing process ended, as the guard tells it: "exit 3", "signal 11", "" unknown."""
-        self.life.settimeout(2.0)
+        self.life.settimeout(1.0)
         try:
             return self.life.recv(64).decode("ascii", "replace")
         except OSError:

@@ -32,7 +32,7 @@ class ExpressionCompute:
         if not isinstance(returns, Mapping):
             problems.append(Problem(("returns",), _("“returns” maps outputs to expressions.")))
             returns = {}
-        if outputs and not returns:
+        elif outputs and not returns:
             problems.append(Problem(("returns",), _("No output has an expression.")))
         for name, source in returns.items():
             path = ("returns", str(name))

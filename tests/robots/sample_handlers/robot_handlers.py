@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -247,3 +248,48 @@ def connections(call: Call) -> Result:
         cursor.execute("SELECT 1")
         cursor.fetchone()
     return Result({"text": "was open" if was_open else "was closed"})
+
+
+@robot_handler("sample.eats_slowly")
+def eats_slowly(call: Call) -> Result:
+    held = []
+    while True:
+        held.append(bytearray(b"x" * 4 * 1024 * 1024))
+        time.sleep(0.01)
+
+
+@robot_handler("sample.scribbles")
+def scribbles(call: Call) -> Result:
+    """Writes nonsense into whatever is open."""
+    for descriptor in range(3, 256):
+        try:
+            os.write(descriptor, b"\xff" * 64)
+        except OSError:
+            continue
+    return Result({"text": "written"})
+
+
+@robot_handler("sample.closes_all")
+def closes_all(call: Call) -> Result:
+    os.closerange(0, 4096)
+    return Result({"text": "closed"})
+
+
+@robot_handler("sample.stops")
+def stops(call: Call) -> Result:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return Result({})
+
+
+@robot_handler("sample.kills_guard")
+def kills_guard(call: Call) -> Result:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+    return Result({})
+
+
+@robot_handler("sample.kills_group")
+def kills_group(call: Call) -> Result:
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(60)
+    return Result({})
