@@ -1,8 +1,8 @@
 """A test run: a definition computed once without a portal; nothing is sent anywhere.
 
-It goes through a runner of its own like any call, so that what hangs, eats memory or exits ends there, and
-the web process only waits. `call.portal.client` and `.settings` say *not in a test run*, unless `rest` is given
-(a sandbox portal that a person chose).
+It goes through a runner of its own like any call, so that what hangs, eats memory or exits ends there,
+and the web process only waits. `call.portal.client` and `.settings` say *not in a test run*, unless `rest` is
+given (a sandbox portal that a person chose).
 """
 
 from __future__ import annotations
