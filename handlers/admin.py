@@ -48,7 +48,7 @@ class InvocationAdmin(ReadOnlyAdmin):
         "A document (DEAL_42 or 42), a process, a call's number or a robot's code, as it is written."
     )
     # The log is read newest first; sorting by anything else would read all of it.
-    sortable_by: list[str] = []
+    sortable_by = ()
     paginator = log_pages.BoundedPaginator
     show_full_result_count = False
     # Counts beside the filters would each count the whole log.
@@ -163,7 +163,7 @@ class SendingAdmin(ReadOnlyAdmin):
     list_per_page = 50
     list_max_show_all = 0
     ordering = ["-id"]
-    sortable_by: list[str] = []
+    sortable_by = ()
     paginator = log_pages.BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -222,5 +222,5 @@ class RefusedCallAdmin(ReadOnlyAdmin):
     list_per_page = 50
     show_full_result_count = False
     paginator = log_pages.BoundedPaginator
-    sortable_by: list[str] = []
-    fields = list_display
+    sortable_by = ()
+    fields = ["at", "reason", "application", "domain", "member_id", "robot_code", "address"]

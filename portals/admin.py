@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
-from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
@@ -20,44 +18,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from portals import panels
-from portals.models import Application, PendingInstallation, Portal, PortalGroup
+from portals.admin_forms import ApplicationForm, PortalForm, PortalSettingForm
+from portals.models import Application, PendingInstallation, Portal, PortalGroup, PortalSetting
 from portals.panels import BAD, OK, WARN, badge
 from portals.pause import pause, resume
 from portals.read_only import ReadOnlyAdmin
 from portals.standing import STANDINGS, plan_words, standing, token_dies_at
-
-
-class ApplicationForm(forms.ModelForm):
-    """The secret can be set and replaced; what is stored is never sent back."""
-
-    secret = forms.CharField(
-        label=gettext_lazy("Client secret"),
-        required=False,
-        strip=True,
-        widget=forms.PasswordInput(
-            render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"}
-        ),
-    )
-
-    class Meta:
-        model = Application
-        fields = ["name", "slug", "client_id"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "secret" not in self.fields:
-            return
-        self.fields["secret"].required = not self.instance.client_secret
-        self.fields["secret"].help_text = (
-            _("Set. Leave empty to keep it; it is not shown again.")
-            if self.instance.client_secret
-            else _("From the application's card in Bitrix24. Stored encrypted and not shown again.")
-        )
-
-    def save(self, commit: bool = True) -> Any:
-        if self.cleaned_data.get("secret"):
-            self.instance.client_secret = self.cleaned_data["secret"]
-        return super().save(commit)
 
 
 @admin.register(Application)
@@ -130,34 +96,6 @@ class PortalGroupAdmin(admin.ModelAdmin):
         return int(group.portal_count)
 
 
-class PortalForm(forms.ModelForm):
-    """What a person may change of a portal; a zone or date order set here is no guess any more."""
-
-    time_zone = forms.ChoiceField(label=gettext_lazy("Time zone"))
-
-    class Meta:
-        model = Portal
-        fields = ["groups", "time_zone", "date_format", "note"]
-        widgets = {"groups": forms.CheckboxSelectMultiple}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "time_zone" not in self.fields:
-            return
-        zones = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
-        if self.instance.time_zone not in zones:
-            zones.insert(0, self.instance.time_zone)
-        self.fields["time_zone"].choices = [(zone, zone) for zone in zones]
-        self.fields["time_zone"].help_text = self.instance.get_time_zone_source_display()
-        self.fields["date_format"].help_text = self.instance.get_date_format_source_display()
-
-    def save(self, commit: bool = True) -> Any:
-        for name in ("time_zone", "date_format"):
-            if name in self.changed_data:
-                setattr(self.instance, f"{name}_source", Portal.Source.PERSON)
-        return super().save(commit)
-
-
 class StandingFilter(admin.SimpleListFilter):
     """The portals that a line of the first page counts."""
 
@@ -190,6 +128,25 @@ class PortalChangeList(ChangeList):
                 setattr(portal, f"column_{column.name}", values.get(portal.pk, "–"))
 
 
+class PortalSettingInline(admin.TabularInline):
+    """Names are shown, values to nobody."""
+
+    model = PortalSetting
+    form = PortalSettingForm
+    extra = 0
+    fields = ["name", "secret"]
+    verbose_name = gettext_lazy("setting for robots")
+    verbose_name_plural = gettext_lazy("settings for robots")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ["name", "secret"] if self.has_change_permission(request, obj) else ["name"]
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        # `secret` is a field of the form, not of the model, which the admin's factory would not find.
+        kwargs["fields"] = ["name"]
+        return super().get_formset(request, obj, **kwargs)
+
+
 @admin.register(Portal)
 class PortalAdmin(admin.ModelAdmin):
     form = PortalForm
@@ -197,6 +154,7 @@ class PortalAdmin(admin.ModelAdmin):
     search_fields = ["domain", "member_id", "note"]
     list_select_related = ["application"]
     list_per_page = 100
+    inlines = [PortalSettingInline]
     actions = ["pause_portals", "resume_portals"]
     change_form_template = "admin/portals/portal/change_form.html"
 
@@ -211,15 +169,7 @@ class PortalAdmin(admin.ModelAdmin):
         return PortalChangeList
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        own = [
-            "__str__",
-            "application",
-            "how_it_stands",
-            "token_until",
-            "administrator",
-            "plan",
-            "answered_at",
-        ]
+        own = ["portal", "how_it_stands", "token", "plan"]
         return [*own, *(_shown_column(column) for column in panels.columns)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Portal | None = None) -> Any:
@@ -388,4 +338,4 @@ class PendingInstallationAdmin(ReadOnlyAdmin):
     list_display = ["member_id", "application", "way", "received_at", "tries", "next_try_at", "error"]
     list_filter = ["application"]
     list_select_related = ["application"]
-    fields = list_display
+    fields = ["member_id", "application", "way", "received_at", "tries", "next_try_at", "error"]

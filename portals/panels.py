@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -46,7 +46,7 @@ class Action:
     name: str
     title: Any
     permission: str
-    run: Callable[[ModelAdmin, HttpRequest, QuerySet[Portal]], HttpResponse | None]
+    run: Callable[[ModelAdmin, HttpRequest, QuerySet[Portal]], Any]
 
 
 panels: list[Panel] = []

@@ -162,4 +162,4 @@ class ForeignCodeAdmin(ReadOnlyAdmin):
     list_select_related = ["portal"]
     list_filter = ["kind", "portal"]
     search_fields = ["code", "portal__domain"]
-    fields = list_display
+    fields = ["code", "kind", "portal", "seen_at"]
