@@ -71,9 +71,8 @@ def _play(processes: Processes, port: int, sandbox_port: int, once: bool) -> int
         parent.follow(lambda: os.kill(os.getpid(), signal.SIGTERM))
     hub, sandbox = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
     scenario = Scenario(hub, sandbox, KEPT, processes)
-    print(
-        f"Robot hub, demonstration. Everything it keeps is under {_short(KEPT)}, logs are in {_short(LOGS)}.\n"
-    )
+    print("Robot hub, demonstration.")
+    print(f"It keeps everything under {_short(KEPT)}, logs in {_short(LOGS)}.\n")
     scenario.prepare()
     scenario.start(port, sandbox_port)
     scenario.install()

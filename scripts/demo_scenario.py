@@ -224,13 +224,11 @@ class Scenario:
         return told["state"] == "finished" and state == "not_awaited"
 
     def _outcome(self, told: dict[str, Any]) -> str:
-        step = told["steps"][0]
+        step, call = told["steps"][0], self._call_state(told["id"]) or "unknown"
         if not step["waits"]:
-            return (
-                "nothing: it does not wait" if self._well(told) else f"call: {self._call_state(told['id'])}"
-            )
+            return "nothing: it does not wait" if self._well(told) else f"nothing; the call is {call}"
         if not step["results"]:
-            return f"nothing; the process is {told['state']}, the call {self._call_state(told['id']) or 'unknown'}"
+            return f"nothing; the process is {told['state']}, the call {call}"
         return _shown(step["values"])
 
     def _get(self, path: str) -> Any:
