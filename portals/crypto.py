@@ -24,7 +24,8 @@ class SecretUnreadable(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "A stored secret can't be read with any key of ENCRYPTION_KEYS. Add the key that encrypted it back."
+            "A stored secret can't be read with any key of ENCRYPTION_KEYS."
+            " Add the key that encrypted it back."
         )
 
 
@@ -74,13 +75,25 @@ def rotate(data: bytes) -> bytes:
         raise SecretUnreadable from None
 
 
+def is_first_keys(data: bytes) -> bool:
+    """Whether a secret is under the first key already."""
+    first = tuple(settings.ENCRYPTION_KEYS[:1])
+    try:
+        _ring(first).decrypt(bytes(data))
+    except InvalidToken:
+        return False
+    return True
+
+
 def keyed_hashes(text: str) -> list[bytes]:
     """HMAC-SHA256 of the text (32 bytes) under each key of ENCRYPTION_KEYS, the first key's first.
 
     What is written carries the first; what is read may match any, so a key can be changed.
     """
     return [
-        hmac.new(b"b24-hash:" + fernet_key(key), text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+        hmac.new(
+            b"b24-hash:" + fernet_key(key), text.encode("utf-8", "surrogatepass"), hashlib.sha256
+        ).digest()
         for key in settings.ENCRYPTION_KEYS
     ]
 
@@ -90,7 +103,7 @@ def keyed_hash(text: str) -> bytes:
     return keyed_hashes(text)[0]
 
 
-class EncryptedTextField(models.Field):  # type: ignore[type-arg]  # stubs want the two types, runtime has none
+class EncryptedTextField(models.Field):
     """Text in Python, a Fernet token in the database; '' is stored as nothing at all.
 
     It can't be looked up by value (every encryption differs), shows nothing in the admin and is not editable
@@ -119,8 +132,13 @@ class EncryptedTextField(models.Field):  # type: ignore[type-arg]  # stubs want 
 
     def value_to_string(self, obj: models.Model) -> str:
         """Serialised for `dumpdata`: encrypted, so that a fixture is no leak."""
-        value = self.value_from_object(obj)
+        value: Any = self.value_from_object(obj)
         return base64.b64encode(encrypt(value.encode())).decode() if value else ""
 
     def get_lookup(self, lookup_name: str) -> Any:
         raise TypeError(f"{self.name} is encrypted and can't be looked up by value")
+
+
+# Encrypted columns that are no EncryptedTextField: (app label, model, field holding bytes). Rooms append
+# theirs in `AppConfig.ready`, so that `rotate_encryption_keys` finds them.
+encrypted_columns: list[tuple[str, str, str]] = []

@@ -119,7 +119,7 @@ def commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
 
 def _commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
     with transaction.atomic():
-        row = Portal.objects.select_for_update().get(pk=portal.pk)
+        row = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
         if row.refresh_token != spent or row.state != Portal.State.INSTALLED:
             return False
         now = db_now()
@@ -139,7 +139,7 @@ def _commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
 def _lose(portal: Portal, spent: str, held: Held) -> None:
     """The token server does not know this token any more; noted only while the row still holds it."""
     with transaction.atomic():
-        row = Portal.objects.select_for_update().get(pk=portal.pk)
+        row = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
         if row.refresh_token != spent or not lease.holds(held):
             return
         row.token_state = Portal.Token.LOST

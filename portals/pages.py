@@ -1,0 +1,129 @@
+"""What a portal posts to us beside handler calls: its frame pages and its events (contract §3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.utils import translation
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+
+from portals import claim, events, frame, incoming, install
+from portals.claim import BadClaim
+from portals.incoming import BadForm, Incoming
+from portals.install import After, Outcome
+from portals.models import Application
+
+
+def application_of(slug: str) -> Application:
+    """Raises Http404."""
+    try:
+        return Application.objects.get(slug=slug)
+    except Application.DoesNotExist:
+        raise Http404("No such application") from None
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+class PortalForm(View):
+    """Reads a form that comes from a portal, which has no session and no CSRF token with us."""
+
+    http_method_names = ["post"]
+    # Called with the portal where it has to be given its robots (again); set by `as_view(after=…)`.
+    after: After | None = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        application = application_of(kwargs["slug"])
+        if request.method != "POST":
+            return frame.page(
+                request,
+                _("This address is opened by Bitrix24, inside the portal."),
+                title=application.name,
+                status=405,
+            )
+        try:
+            told = incoming.read(request)
+            with translation.override(frame.language_of(told.query)):
+                return self.answer(request, application, told)
+        except BadForm as error:
+            return HttpResponse(error.sentence, status=error.status, content_type="text/plain; charset=utf-8")
+        except BadClaim as error:
+            return HttpResponse(str(error), status=400, content_type="text/plain; charset=utf-8")
+
+    def answer(self, request: HttpRequest, application: Application, told: Incoming) -> HttpResponse:
+        raise Http404
+
+
+class EventsView(PortalForm):
+    """`/b24/APP/events/`: answers a line of text; 403 where an event is not this portal's."""
+
+    def answer(self, request: HttpRequest, application: Application, told: Incoming) -> HttpResponse:
+        if not events.name_of(told.form):
+            raise BadClaim("The form is no event: its field `event` is missing.")
+        return _event(events.receive(application, told.form, self.after))
+
+
+class InstallView(PortalForm):
+    """`/b24/APP/install/`: the install page, and ONAPPINSTALL of applications without an interface."""
+
+    def answer(self, request: HttpRequest, application: Application, told: Incoming) -> HttpResponse:
+        if events.name_of(told.form):
+            return _event(events.receive(application, told.form, self.after))
+        told_of = claim.from_frame(told.query, told.form, claim.FRAME)
+        outcome = install.receive(application, told_of, self.after)
+        return _frame(request, application, told, outcome, finish=True)
+
+
+class AppView(PortalForm):
+    """`/b24/APP/`: the application's page in the frame; shows nothing of a portal that is not verified."""
+
+    def answer(self, request: HttpRequest, application: Application, told: Incoming) -> HttpResponse:
+        outcome = install.receive(
+            application, claim.from_frame(told.query, told.form, claim.OPEN), self.after
+        )
+        return _frame(request, application, told, outcome, finish=False)
+
+
+def _event(outcome: Outcome) -> HttpResponse:
+    status = 403 if outcome.result == "refused" else 200
+    return HttpResponse(outcome.sentence or outcome.result, status=status, content_type="text/plain")
+
+
+def _frame(
+    request: HttpRequest, application: Application, told: Incoming, outcome: Outcome, *, finish: bool
+) -> HttpResponse:
+    if outcome.result == "refused":
+        return frame.page(
+            request,
+            _("The installation could not be confirmed: %(why)s") % {"why": outcome.sentence},
+            title=application.name,
+            origin=frame.claimed_origin(told.query),
+            status=403,
+        )
+    if outcome.result == "pending" or outcome.portal is None:
+        # The portal sends no events before installFinish, so it is called though nothing is verified yet.
+        return frame.page(
+            request,
+            _(
+                "The installation is being confirmed with Bitrix24's authorisation server, which does not"
+                " answer at the moment. It will be finished by itself; there is nothing to do."
+            ),
+            title=application.name,
+            origin=frame.claimed_origin(told.query),
+            finish=finish,
+        )
+    sentence = _("The application is installed. Its automation rules appear in the portal by themselves.")
+    if outcome.portal.token_is_admin is False:
+        sentence += " " + _(
+            "It was opened by someone who is no administrator: let an administrator open it once, so that the"
+            " automation rules can be registered."
+        )
+    return frame.page(
+        request,
+        sentence,
+        title=application.name,
+        origin=frame.origin_of(outcome.portal.client_endpoint),
+        finish=finish,
+    )

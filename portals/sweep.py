@@ -1,0 +1,135 @@
+"""What of portals goes on by itself: one pass, called every few seconds and by `manage.py sweep`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db.models import F, Q, Value
+from django.db.models.functions import Concat
+
+from portals import finish, lease, pending, refresh
+from portals.client import PortalClient
+from portals.clock import db_now
+from portals.errors import Passes, RestError
+from portals.install import After
+from portals.models import Lease, Portal
+
+log = logging.getLogger(__name__)
+
+# A portal that owes us something (bindings, installFinish) is asked this often, one in trouble once a minute.
+_FINISH_EVERY = 60.0
+# One that would not be bound (no administrator's token, an old edition) less often.
+_FINISH_AGAIN = 600.0
+# Whoever sends there asks first; the sweep asks where nobody did.
+_OTHERS_FIRST = dt.timedelta(seconds=10)
+_STALE_LEASE = dt.timedelta(days=1)
+_MOST = 20
+
+
+def sweep(after: After | None = None) -> dict[str, int]:
+    """One pass; each part on its own, so that one failing holds up no other. Returns what each did.
+
+    `after(portal)` is called for portals whose installation was finished, so that their robots are pushed at
+    once (a lost hint is healed by the robots' own sweep).
+    """
+    done: dict[str, int] = {}
+    parts: list[tuple[str, Callable[[], int]]] = [
+        ("installations", lambda: _pending(after)),
+        ("former_tokens", _end_former_tokens),
+        ("restored", _confirm_restored),
+        ("kept_alive", refresh.keep_alive),
+        ("finished", _finish),
+        ("asked", _ask_troubled),
+        ("leases", _remove_leases),
+    ]
+    for name, part in parts:
+        try:
+            done[name] = part()
+        except Exception:
+            log.exception("The sweep of portals failed in %s; the next pass tries again.", name)
+    return done
+
+
+def _pending(after: After | None) -> int:
+    changed = pending.finish_due(_MOST)
+    for portal in changed:
+        if after is not None:
+            after(portal)
+    return len(changed)
+
+
+def _end_former_tokens() -> int:
+    """A former application token is good for ten minutes (contract §3)."""
+    ended = Portal.objects.filter(former_until__lte=db_now())
+    # By value: an encrypted column takes no expression.
+    return ended.update(former_application_token="", former_until=None)
+
+
+def _confirm_restored() -> int:
+    """Tokens of a restored backup: asked at the token server whether they are still ours, nothing spent."""
+    done = 0
+    rows = Portal.objects.filter(
+        state=Portal.State.INSTALLED, token_state=Portal.Token.UNVERIFIED, access_expires_at__gt=db_now()
+    )
+    for portal in rows.select_related("application")[:_MOST]:
+        if lease.take(f"restored:{portal.pk}", _FINISH_EVERY) is None:
+            continue
+        try:
+            done += refresh.confirm_restored(portal)
+        except Passes:
+            continue
+    return done
+
+
+def _finish() -> int:
+    """Portals where events are not bound to our present address, or installFinish is owed."""
+    rows = (
+        Portal.objects.filter(state=Portal.State.INSTALLED, token_state=Portal.Token.WORKING, trouble="")
+        .annotate(ours=Concat(Value(_before_slug()), F("application__slug"), Value("/events/")))
+        .filter(~Q(events_bound_to=F("ours")) | Q(install_finished=False))
+        .select_related("application")
+    )
+    done = 0
+    for portal in rows[:_MOST]:
+        # Not given back: the lease is what keeps this portal from being asked again at the next pass.
+        held = lease.take(f"finish:{portal.pk}", _FINISH_EVERY)
+        if held is None:
+            continue
+        if finish.finish(portal):
+            done += 1
+        else:
+            held.renew(_FINISH_AGAIN)
+    return done
+
+
+def _before_slug() -> str:
+    return f"{settings.PUBLIC_URL}/b24/"
+
+
+def _ask_troubled() -> int:
+    """One cheap request a minute to each portal in trouble, so that it is found well though nothing waits."""
+    now = db_now()
+    rows = (
+        Portal.objects.filter(
+            Q(ask_again_at=None) | Q(ask_again_at__lte=now - _OTHERS_FIRST),
+            state=Portal.State.INSTALLED,
+        )
+        .exclude(trouble="")
+        .exclude(token_state__in=[Portal.Token.LOST, Portal.Token.NONE])
+    )
+    well = 0
+    for portal in rows.select_related("application")[:_MOST]:
+        try:
+            PortalClient(portal).call("app.info", timeout=10)
+            well += 1
+        except RestError:
+            continue
+    return well
+
+
+def _remove_leases() -> int:
+    """Rows of leases long ended; a new taking starts its fence anew under another owner."""
+    return Lease.objects.filter(until__lt=db_now() - _STALE_LEASE).delete()[0]

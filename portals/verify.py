@@ -1,0 +1,230 @@
+"""What makes a claim trusted (contract §3): its refresh token, exchanged at an allowed token server with our
+secret, is answered for the `member_id` that was claimed.
+
+The token server confirms the refresh token and nothing beside it. So on an installed portal the application
+token of the form, and its tokens in place of working ones, are taken from an administrator only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import transaction
+
+from portals import bucket, errors, finish, learn, lease, oauth, transport
+from portals.claim import OAUTH, UPDATE, Claim
+from portals.clock import db_now
+from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
+from portals.models import Application, Portal
+
+FORMER_TOKEN = dt.timedelta(minutes=10)
+_CLAIM_SECONDS = 60.0
+# Whoever has waited this long for the token server is answered; the sweep asks the portal the rest.
+_ENOUGH_SECONDS = 6.0
+
+# What a portal took of a claim before it was known whose token it is.
+_ALL, _TOKENS, _NOTHING = "all", "tokens", "nothing"
+
+
+class Refused(Exception):
+    """The claim is not true, or not provable any more; a sentence."""
+
+
+class Later(Passes):
+    """Exchanged, but not settled: `claim` carries the new refresh token and is to be verified later."""
+
+    def __init__(self, claim: Claim, code: str, text: str) -> None:
+        super().__init__(code, text, None, 10.0)
+        self.claim = claim
+
+
+@dataclass(frozen=True)
+class Verified:
+    """`changed`: the portal was installed or updated by this claim, so its robots must be brought (back)."""
+
+    portal: Portal
+    changed: bool
+
+
+def find(application: Application, member_id: str) -> Portal | None:
+    return (
+        Portal.objects.filter(application=application, member_id=member_id)
+        .select_related("application")
+        .first()
+    )
+
+
+def nothing_to_gain(application: Application, claim: Claim) -> bool:
+    """Whether verifying could change nothing: the same form again, or a page opened on a portal in good
+    order.
+    """
+    portal = find(application, claim.member_id)
+    if portal is None or portal.state != Portal.State.INSTALLED:
+        return False
+    if portal.brought_hash and bytes(portal.brought_hash).hex() == claim.brought:
+        return True
+    return (
+        not claim.installs
+        and portal.token_state == Portal.Token.WORKING
+        and portal.token_is_admin is True
+        and same(portal.application_token, claim.application_token)
+    )
+
+
+def same(stored: str, told: str) -> bool:
+    """Whether two tokens are equal, in constant time; an empty one equals nothing."""
+    return bool(stored) and hmac.compare_digest(stored.encode(), told.encode("utf-8", "replace"))
+
+
+def verify(application: Application, claim: Claim, timeout: float = oauth.SECONDS) -> Verified:
+    """Exchanges, checks and stores. Raises Refused, and Passes (or Later) where it must be tried again.
+
+    A repeated form is recognised and not exchanged twice, which could lose the portal.
+    """
+    began = time.monotonic()
+    held = lease.take(f"claim:{claim.brought[:48]}", _CLAIM_SECONDS)
+    if held is None:
+        raise Passes("claim_busy", "The same form is being verified.", retry_after=5.0)
+    try:
+        known = find(application, claim.member_id)
+        if known is not None and nothing_to_gain(application, claim):
+            return Verified(known, False)
+        tokens = _exchange(application, claim, known, timeout)
+        portal, taken = _take(application, claim, tokens)
+        is_admin = _is_admin(tokens, timeout)
+        if is_admin is None and taken == _NOTHING and claim.installs:
+            raise Later(
+                replace(claim, refresh_token=tokens.refresh_token),
+                "profile",
+                "The portal did not say whose token it is.",
+            )
+        changed = _settle(portal.pk, claim, tokens, is_admin, taken)
+    finally:
+        held.release()
+    portal = Portal.objects.select_related("application").get(pk=portal.pk)
+    learn.language(portal, claim.language)
+    if changed and time.monotonic() - began < _ENOUGH_SECONDS:
+        finish.finish(portal, timeout=timeout)
+    return Verified(portal, changed)
+
+
+def _exchange(application: Application, claim: Claim, known: Portal | None, timeout: float) -> oauth.Tokens:
+    server = oauth.choose(claim.server_endpoint, known.token_server if known else "")
+    try:
+        if claim.way == OAUTH:
+            tokens = oauth.exchange_code(application, server, claim.code, timeout)
+        else:
+            tokens = oauth.refresh(application, server, claim.refresh_token, timeout)
+    except PortalTrouble as error:
+        if error.trouble == Portal.Trouble.WRONG_CLIENT:
+            # Our own setting is wrong; what waits is true all the same.
+            raise Passes(error.code, error.text, error.status, 60.0) from None
+        raise Refused(f"The token server does not confirm it ({error.code}).") from None
+    except CommandRefused as error:
+        raise Refused(f"The token server does not confirm it ({error.code}).") from None
+    if tokens.member_id != claim.member_id:
+        raise Refused("The token belongs to another portal than the form says.")
+    if not tokens.client_endpoint:
+        raise Refused("The token server told no usable REST address.")
+    return tokens
+
+
+def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple[Portal, str]:
+    """Stores tokens at once where the portal has none that work; the portal and what it took.
+
+    A first installation, or one after an uninstall, takes all that it brings; a portal whose token is lost
+    takes the tokens alone; one that works takes nothing yet.
+    """
+    with transaction.atomic():
+        portal, _made = Portal.objects.get_or_create(
+            application=application,
+            member_id=claim.member_id,
+            defaults={"state": Portal.State.UNINSTALLED, "installation": 0},
+        )
+        portal = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
+        if portal.state != Portal.State.INSTALLED:
+            portal.state = Portal.State.INSTALLED
+            portal.installation += 1
+            portal.installed_at, portal.uninstalled_at = db_now(), None
+            portal.application_token = claim.application_token
+            portal.former_application_token, portal.former_until = "", None
+            portal.events_bound_to, portal.install_finished = "", None
+            taken = _ALL
+        elif portal.token_state != Portal.Token.WORKING:
+            taken = _TOKENS
+        else:
+            return portal, _NOTHING
+        _store(portal, tokens, None)
+        portal.brought_hash = bytes.fromhex(claim.brought)
+        portal.save()
+    return portal, taken
+
+
+def _settle(portal_id: int, claim: Claim, tokens: oauth.Tokens, is_admin: bool | None, taken: str) -> bool:
+    """What only an administrator's token may change; whether the portal must be given its robots (again)."""
+    told = claim.application_token
+    with transaction.atomic():
+        row = Portal.objects.select_for_update(no_key=True).get(pk=portal_id)
+        if row.state != Portal.State.INSTALLED:
+            return False
+        if row.access_token == tokens.access_token:
+            row.token_is_admin = is_admin
+        changed = taken == _ALL
+        if is_admin and taken != _ALL:
+            if taken == _NOTHING:
+                _store(row, tokens, True)
+            if _replace_application_token(row, claim) or claim.installs:
+                row.installation += 1
+                changed = True
+            if claim.installs:
+                row.installed_at, row.events_bound_to, row.install_finished = db_now(), "", None
+            row.brought_hash = bytes.fromhex(claim.brought)
+        elif taken != _ALL and claim.way == UPDATE and same(row.application_token, told):
+            # What it registered is dropped, whoever's token came with the news.
+            row.installation += 1
+            row.events_bound_to = ""
+            changed = True
+        row.save()
+    return changed
+
+
+def _store(portal: Portal, tokens: oauth.Tokens, is_admin: bool | None) -> None:
+    now = db_now()
+    portal.access_token, portal.refresh_token = tokens.access_token, tokens.refresh_token
+    portal.access_expires_at = now + dt.timedelta(seconds=max(tokens.expires_in - oauth.EARLIER, 1))
+    portal.refreshed_at = now
+    portal.token_state = Portal.Token.WORKING
+    portal.token_server = tokens.server
+    portal.token_user_id, portal.token_is_admin = tokens.user_id, is_admin
+    portal.client_endpoint, portal.domain = tokens.client_endpoint, tokens.domain
+    portal.scope, portal.app_status = tokens.scope, tokens.status
+    portal.trouble, portal.trouble_text, portal.trouble_since, portal.ask_again_at = "", "", None, None
+
+
+def _replace_application_token(portal: Portal, claim: Claim) -> bool:
+    """An administrator's form brought another one; calls on their way carry the former a while (§3)."""
+    told = claim.application_token
+    if not told or same(portal.application_token, told):
+        return False
+    if portal.application_token:
+        portal.former_application_token = portal.application_token
+        portal.former_until = db_now() + FORMER_TOKEN
+    portal.application_token = told
+    return True
+
+
+def _is_admin(tokens: oauth.Tokens, timeout: float) -> bool | None:
+    """Whether the portal says that the token is an administrator's; None where it says nothing now."""
+    bucket.take(tokens.member_id, person=True)
+    try:
+        answer = transport.post(
+            tokens.client_endpoint + "profile", data={"auth": tokens.access_token}, timeout=timeout
+        )
+        result: Any = errors.read(answer.status, answer.body, "profile").get("result")
+    except RestError:
+        return None
+    return result.get("ADMIN") is True if isinstance(result, dict) else None
