@@ -154,6 +154,4 @@ def expired(most: int = 500) -> list[tuple[Claim, str, bool, int]]:
             f" ORDER BY lease_until LIMIT %s{skip}) RETURNING id, fence, state, started_at, tries",
             [LEASE, most],
         )
-        return [
-            (Claim(row[0], row[1]), row[2], row[3] is not None, row[4]) for row in cursor.fetchall()
-        ]
+        return [(Claim(row[0], row[1]), row[2], row[3] is not None, row[4]) for row in cursor.fetchall()]

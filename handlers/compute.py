@@ -182,7 +182,11 @@ def _compute_row(portal: Portal, claim: Claim, row: Row) -> tuple[Settlement, li
         document_id=row.call.get("document_id") or [],
     )
     outcome = runner().run(job, rest=PortalClient(portal).call, time_limit=float(settings.ROBOT_TIME_LIMIT))
-    early = max(0.0, portal.send_delay - (db_now() - invocation.called_at).total_seconds()) if portal.send_delay else 0.0
+    early = (
+        max(0.0, portal.send_delay - (db_now() - invocation.called_at).total_seconds())
+        if portal.send_delay
+        else 0.0
+    )
     return settlement_of(claim, row, version, outcome, early, random.random())  # noqa: S311  (jitter)
 
 

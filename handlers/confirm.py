@@ -56,8 +56,6 @@ class Verdict:
 
 def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
     """Rows of the portal whose look is due, longest owed first."""
-    if portal.instances == Portal.Instances.ABSENT:
-        return []
     most = _SINGLES if portal.instances == Portal.Instances.SINGLE else MOST
     return list(
         Invocation.objects.filter(
@@ -68,11 +66,25 @@ def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
     )
 
 
-def compose(portal: Portal, rows: list[Invocation], going_out: list[Invocation]) -> Look:
-    """The look at `rows`; on a portal not yet known, with witnesses among the results that are `going_out`."""
-    look = Look([row for row in rows if row.workflow_id])
+def places(portal: Portal, owed: int, calm: bool) -> int:
+    """Commands kept free for a look in the next request: in a burst at most one in twenty."""
+    if portal.instances == Portal.Instances.SINGLE:
+        return min(owed, _SINGLES if calm else portal.batch_size // 20)
+    return 1 if owed or portal.instances == Portal.Instances.UNKNOWN else 0
+
+
+def compose(portal: Portal, rows: list[Invocation], going_out: list[Invocation], room: int) -> Look:
+    """The look at `rows`; on a portal not yet known, with witnesses among the results that are `going_out`.
+
+    Without commands where nobody can look (`read` then owes each row one quiet repeat).
+    """
+    look = Look(rows if portal.instances != Portal.Instances.SINGLE else rows[:room])
+    if portal.instances == Portal.Instances.ABSENT:
+        return look
     if portal.instances == Portal.Instances.UNKNOWN:
-        oldest = sorted((row for row in going_out if row.workflow_id and row.sends == 0), key=lambda r: r.called_at)
+        oldest = sorted(
+            (row for row in going_out if row.workflow_id and row.sends == 0), key=lambda r: r.called_at
+        )
         look.witnesses = {row.workflow_id: row.called_at for row in oldest[: max(1, MOST - len(look.rows))]}
     ids = list(dict.fromkeys([row.workflow_id for row in look.rows] + list(look.witnesses)))
     if not ids:
@@ -81,7 +93,7 @@ def compose(portal: Portal, rows: list[Invocation], going_out: list[Invocation])
     if portal.instances == Portal.Instances.SINGLE:
         look.commands = {
             f"w{place}": (METHOD, {"SELECT": select, "FILTER": {"ID": one}, "start": -1})
-            for place, one in enumerate(ids[:_SINGLES])
+            for place, one in enumerate(ids[:room])
         }
     else:
         look.commands = {"w0": (METHOD, {"SELECT": select, "FILTER": {"ID": ids[:MOST]}, "start": -1})}
@@ -99,7 +111,9 @@ def read(
     """The three readings of §7 and their cautions, row by row."""
     verdict = Verdict()
     failed = [errors[key] for key in look.commands if key in errors]
-    if any(isinstance(error, CommandRefused) for error in failed):
+    if portal.instances == Portal.Instances.ABSENT or any(
+        isinstance(error, CommandRefused) for error in failed
+    ):
         # Neither the plan nor the rights have it: one quiet repeat each, and the page says so.
         verdict.instances = Portal.Instances.ABSENT
         verdict.settlements = [
@@ -116,7 +130,9 @@ def read(
     if not only_asked or _witness_missing(look, listed, now):
         # The filter is not understood: one id a command, and where that fails too, not at all.
         verdict.instances = (
-            Portal.Instances.ABSENT if portal.instances == Portal.Instances.SINGLE else Portal.Instances.SINGLE
+            Portal.Instances.ABSENT
+            if portal.instances == Portal.Instances.SINGLE
+            else Portal.Instances.SINGLE
         )
         trusted = False
     for row in look.rows:

@@ -127,31 +127,43 @@ def _send_one(portal: Portal, held: Held) -> bool:
     now = db_now()
     looks = confirm.due(portal, now)
     calm = _is_calm(portal.member_id)
+    kept_free = confirm.places(portal, len(looks), calm)
+    room = max(1, portal.batch_size - kept_free)
     with transaction.atomic():
         sending = Sending.objects.create(portal=portal, started_at=now)
-        head, claimed = _claim(portal, sending.pk, calm)
+        head, claimed = _claim(portal, sending.pk, room, calm)
         if not claimed and not (looks and calm):
             sending.delete()
             return False
     rows = load(claimed)
-    request = arrange(rows, portal.batch_size, head)
+    request = arrange(rows, room, head)
     claims.settle([settle.back(row, 0.0) for row in request.back])
     look = confirm.Look()
-    if not request.alone and (calm or len(request.rows) >= 19):
-        look = confirm.compose(portal, looks, [row.invocation for row in request.rows])
+    if not request.alone and kept_free and (calm or len(request.rows) >= 19):
+        look = confirm.compose(portal, looks, [row.invocation for row in request.rows], kept_free)
+    if not request.rows and not look.commands:
+        # Nothing to ask (this portal's plan has no looks): what that means is said without a request.
+        sending.delete()
+        claims.settle(confirm.read(portal, look, {}, {}, now, None).settlements)
+        return bool(look.rows)
     _send(portal, sending, request, look, held)
     return True
 
 
-def _claim(portal: Portal, sending_id: int, calm: bool) -> tuple[int, list[Claim]]:
+def _claim(portal: Portal, sending_id: int, room: int, calm: bool) -> tuple[int, list[Claim]]:
     """(the most urgent row's id, rows): nearest deadline first, then first come; quiet repeats when it is calm."""
     now = now_sql(connection.vendor)
     due = f"state = 'ready' AND portal_id = %s AND due_at <= {now}"
-    room = portal.batch_size
-    found = claims.claim(f"{due} AND deadline IS NOT NULL ORDER BY deadline", [portal.pk], "sending", room, sending_id)
+    found = claims.claim(
+        f"{due} AND deadline IS NOT NULL ORDER BY deadline", [portal.pk], "sending", room, sending_id
+    )
     if len(found) < room:
         found += claims.claim(
-            f"{due} AND deadline IS NULL ORDER BY due_at, id", [portal.pk], "sending", room - len(found), sending_id
+            f"{due} AND deadline IS NULL ORDER BY due_at, id",
+            [portal.pk],
+            "sending",
+            room - len(found),
+            sending_id,
         )
     if calm and len(found) < room:
         found += claims.claim(
@@ -211,17 +223,15 @@ def _settle_each(
     now = db_now()
     done: list[Settlement] = []
     notes: list[Note] = []
+    verdict = confirm.read(portal, look, answer.results, answer.errors, now, answer.portal_time)
+    confirm.learn(portal, verdict)
     for row in request.rows:
         settlement, note = _answered(portal, row, answer, now)
         done.append(settlement)
         if note is not None:
             notes.append(note)
     sending.portal_time = answer.portal_time
-    verdict = confirm.Verdict()
-    if look.commands:
-        verdict = confirm.read(portal, look, answer.results, answer.errors, now, answer.portal_time)
     _commit(sending, Sending.Outcome.ANSWERED, None, done + verdict.settlements, notes + verdict.notes)
-    confirm.learn(portal, verdict)
     if any(_met_unsaved(row, answer) for row in request.rows):
         confirm.note_early(portal)
     _size_batches(portal, len(request.rows), sending.seconds or 0.0)
@@ -253,7 +263,11 @@ def _settle_whole(
     pairs = [settle.whole(row, error) for row in request.rows]
     looked = [confirm._later(row, 30.0) for row in look.rows]
     _commit(
-        sending, outcome, error, [pair[0] for pair in pairs] + looked, [pair[1] for pair in pairs if pair[1] is not None]
+        sending,
+        outcome,
+        error,
+        [pair[0] for pair in pairs] + looked,
+        [pair[1] for pair in pairs if pair[1] is not None],
     )
     log.info("results not taken", portal=portal.pk, code=error.code, rows=len(request.rows))
     if isinstance(error, UnknownAnswer) and len(request.rows) > 1 and (sending.seconds or 0.0) > _LONG:

@@ -103,7 +103,9 @@ def read(slug: str, form: dict[str, Any], hint: str | None, received_at: dt.date
         waits=form.get("use_subscription") == "Y",
         properties=form.get("properties") or {},
         auth={
-            name: _text(auth.get(name), 1000) for name in ("member_id", "user_id", "domain", "scope") if name in auth
+            name: _text(auth.get(name), 1000)
+            for name in ("member_id", "user_id", "domain", "scope")
+            if name in auth
         },
         tokens={
             name: _text(auth.get(name), 1000)

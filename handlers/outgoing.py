@@ -55,7 +55,11 @@ class Request:
 def load(claimed: list[Claim]) -> list[Outgoing]:
     """The rows in the order of their coming, which is the order of a process's steps."""
     found = Invocation.objects.select_related("body", "sending").in_bulk([claim.id for claim in claimed])
-    return [_outgoing(claim, found[claim.id]) for claim in sorted(claimed, key=lambda c: c.id) if claim.id in found]
+    return [
+        _outgoing(claim, found[claim.id])
+        for claim in sorted(claimed, key=lambda c: c.id)
+        if claim.id in found
+    ]
 
 
 def arrange(rows: list[Outgoing], room: int, head: int) -> Request:
@@ -67,7 +71,11 @@ def arrange(rows: list[Outgoing], room: int, head: int) -> Request:
     request = Request()
     used = size = 0
     for row in rows:
-        if row.alone or used + len(row.commands) > max(room, len(row.commands)) or size + row.size > BATCH_BYTES:
+        if (
+            row.alone
+            or used + len(row.commands) > max(room, len(row.commands))
+            or size + row.size > BATCH_BYTES
+        ):
             request.back.append(row)
             continue
         request.rows.append(row)

@@ -24,7 +24,13 @@ _GONE = {"404", "499"}
 
 def taken(row: Outgoing, portal: Portal, now: dt.datetime) -> Settlement:
     """`true`: taken, not arrived. Decides what is still owed to know that it arrived."""
-    base = {"was": "sending", "state": "delivered", "cause": row.invocation.cause, "sent": True, "ended": True}
+    base = {
+        "was": "sending",
+        "state": "delivered",
+        "cause": row.invocation.cause,
+        "sent": True,
+        "ended": True,
+    }
     if row.is_repeat:
         observable = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
         return _of(

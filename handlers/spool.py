@@ -168,7 +168,8 @@ def _write_one(database: sqlite3.Connection, slot: _Slot) -> None:
 
 def _matches(database: sqlite3.Connection, call: Incoming) -> bool:
     row = database.execute(
-        "SELECT token, former, former_until FROM portals WHERE slug = ? AND member = ?", (call.slug, call.member_id)
+        "SELECT token, former, former_until FROM portals WHERE slug = ? AND member = ?",
+        (call.slug, call.member_id),
     ).fetchone()
     if row is None:
         return False
@@ -182,7 +183,10 @@ def remember_portals(rows: list[tuple[str, str, bytes, bytes, dt.datetime | None
         database.execute("DELETE FROM portals")
         database.executemany(
             "INSERT OR REPLACE INTO portals VALUES (?, ?, ?, ?, ?)",
-            [(slug, member, token, former, until and until.timestamp()) for slug, member, token, former, until in rows],
+            [
+                (slug, member, token, former, until and until.timestamp())
+                for slug, member, token, former, until in rows
+            ],
         )
 
 

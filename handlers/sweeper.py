@@ -48,11 +48,20 @@ def _take_up_expired() -> None:
                     Settlement(claim.id, claim.fence, "sending", "ready", row["cause"], sent=True)
                     if row["confirmation"] != "repeat"
                     else Settlement(
-                        claim.id, claim.fence, "sending", "delivered", row["cause"], sent=True, ended=True,
-                        confirmation="repeat", confirm_in=1.0,
+                        claim.id,
+                        claim.fence,
+                        "sending",
+                        "delivered",
+                        row["cause"],
+                        sent=True,
+                        ended=True,
+                        confirmation="repeat",
+                        confirm_in=1.0,
                     )
                 )
-                notes.append(Note(claim.id, "send", "sender_lost", "The process that sent it died; it is sent again."))
+                notes.append(
+                    Note(claim.id, "send", "sender_lost", "The process that sent it died; it is sent again.")
+                )
             elif started:
                 last = tries >= _LOST_MAX
                 done.append(

@@ -43,7 +43,9 @@ def form(portal: Portal, code: str = "double", **changes: Any) -> dict[str, Any]
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def post(portal: Portal, fields: dict[str, Any] | None = None, version: int | None = None, **changes: Any) -> Any:
+def post(
+    portal: Portal, fields: dict[str, Any] | None = None, version: int | None = None, **changes: Any
+) -> Any:
     """Posts one call to the portal's application; the response."""
     body = urlencode(fields if fields is not None else form(portal, **changes))
     query = f"?v={version}" if version is not None else ""

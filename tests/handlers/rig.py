@@ -26,7 +26,18 @@ from tests.system.sandbox_control import SandboxControl
 @contextmanager
 def sandbox(folder: Path) -> Iterator[SandboxControl]:
     """A sandbox process for as long as it is needed."""
-    command = [sys.executable, "-m", "sandbox", "--port", "0", "--west-port", "0", "--ru-port", "0", "--no-snapshot"]
+    command = [
+        sys.executable,
+        "-m",
+        "sandbox",
+        "--port",
+        "0",
+        "--west-port",
+        "0",
+        "--ru-port",
+        "0",
+        "--no-snapshot",
+    ]
     process = Process("sandbox", [*command, "--die-with-parent"], dict(os.environ), folder).start()
     try:
         found = process.until_answers(
@@ -84,15 +95,14 @@ class Rig:
             application_token=state["application_token"],
         )
 
-    def robot(self, code: str = "double", register: bool = True, **fields: Any) -> RobotVersion:
-        """A published robot, registered on the portal."""
+    def robot(self, code: str = "double", handler: str = "", **fields: Any) -> RobotVersion:
+        """A published robot, registered on the portal (with another handler than ours where one is given)."""
         payload = fields.pop("payload", None)
         robot: Robot = RobotFactory(application=self.application, code=code, **fields)
         version: RobotVersion = RobotVersionFactory(robot=robot, **({"payload": payload} if payload else {}))
-        if register:
-            handler = f"{self.hub_url}/b24/{self.application.slug}/handler/?v={version.pk}"
-            payload = {"CODE": code, **json.loads(version.payload_text)}
-            PortalClient(self.portal).call("bizproc.robot.add", {**payload, "HANDLER": handler})
+        handler = handler or f"{self.hub_url}/b24/{self.application.slug}/handler/?v={version.pk}"
+        payload = {"CODE": code, **json.loads(version.payload_text)}
+        PortalClient(self.portal).call("bizproc.robot.add", {**payload, "HANDLER": handler})
         return version
 
     def run(self, code: str = "double", **more: Any) -> Any:

@@ -124,7 +124,9 @@ def test_s3_another_applications_token_is_refused(portal: Portal, version: Robot
 
 def test_a_stale_installation_inserts_nothing(portal: Portal, version: RobotVersion) -> None:
     post(portal, version=version.pk)
-    Portal.objects.filter(pk=portal.pk).update(installation=2, state="uninstalled", application_token="new-token")
+    Portal.objects.filter(pk=portal.pk).update(
+        installation=2, state="uninstalled", application_token="new-token"
+    )
     # This process still remembers the portal as it was.
     assert known.portal(portal.application.slug, portal.member_id) is not None
     assert post(portal, version=version.pk).status_code == 403
@@ -165,12 +167,13 @@ def test_v_of_another_code_is_as_if_absent(portal: Portal, version: RobotVersion
 
 def test_without_v_the_version_last_pushed_there_computes(portal: Portal, version: RobotVersion) -> None:
     newer = RobotVersionFactory(robot=version.robot, number=2)
-    RegistrationFactory(
-        robot=version.robot, portal=portal, wanted_version=newer, pushed_version=version
-    )
+    RegistrationFactory(robot=version.robot, portal=portal, wanted_version=newer, pushed_version=version)
     post(portal)
     post(portal, version=newer.pk)
-    assert list(Invocation.objects.order_by("id").values_list("version_id", flat=True)) == [version.pk, newer.pk]
+    assert list(Invocation.objects.order_by("id").values_list("version_id", flat=True)) == [
+        version.pk,
+        newer.pk,
+    ]
 
 
 def test_an_unknown_code_is_kept_as_failed_and_answered_200(portal: Portal) -> None:
@@ -221,7 +224,9 @@ def test_acceptance_costs_one_statement_on_postgresql(
     post(portal, version=version.pk)
     statements: list[str] = []
     run = intake_db._run_postgresql
-    monkeypatch.setattr(intake_db, "_run_postgresql", lambda sql, params: statements.append(sql) or run(sql, params))
+    monkeypatch.setattr(
+        intake_db, "_run_postgresql", lambda sql, params: statements.append(sql) or run(sql, params)
+    )
     post(portal, version=version.pk)
     assert len(statements) == 1
 

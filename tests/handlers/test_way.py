@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from collections.abc import Callable
+from typing import Any
 
-from handlers.models import Invocation
+import pytest
+from django.db import connection
+
+from handlers import compute, delivery, sweeper
+from handlers.models import Attempt, Confirmation, Invocation, Sending
+from portals import transport
+from portals.clock import db_now
+from portals.models import Portal
+from robots.models import OnFailure
 from tests.handlers.rig import Rig
 from tests.system.processes import until
 
@@ -12,7 +22,24 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def arrived(count: int = 1) -> None:
-    until(lambda: Invocation.objects.count() >= count, "the calls are in", 10)
+    until(lambda: Invocation.objects.count() >= count, "the calls are in", 20)
+
+
+def finished(rig: Rig, number: Any) -> dict[str, Any]:
+    """The process once it has gone on."""
+    return until(lambda: (p := rig.process(number))["state"] == "finished" and p, "the process goes on", 10)
+
+
+def later(seconds: float, settings: Any, rig: Rig) -> None:
+    """Time goes by, for the hub and for the portal alike."""
+    settings.CLOCK_OFFSET_SECONDS += seconds
+    rig.control.post("clock", advance=seconds)
+
+
+@pytest.fixture(autouse=True)
+def clock(control: Any) -> Any:
+    yield
+    control.post("clock", offset=0)
 
 
 def test_s6_s7_a_call_is_computed_and_its_result_arrives(rig: Rig) -> None:
@@ -22,5 +49,363 @@ def test_s6_s7_a_call_is_computed_and_its_result_arrives(rig: Rig) -> None:
     rig.work()
     row = Invocation.objects.get()
     assert (row.state, row.cause) == ("delivered", ""), list(row.attempts.values())
-    process = until(lambda: (p := rig.process(number))["state"] == "finished" and p, "the process goes on", 10)
-    assert process["steps"][0]["results"]["total"] in (42, "42"), process
+    assert float(finished(rig, number)["steps"][0]["values"]["total"]) == 42
+
+
+def test_s7_a_result_that_arrived_is_confirmed_by_a_look(rig: Rig, settings: Any) -> None:
+    rig.robot()
+    finished_number = rig.run()
+    arrived()
+    rig.work()
+    finished(rig, finished_number)
+    row = Invocation.objects.get()
+    assert (row.confirmation, row.confirmed_at) == (Confirmation.LOOK, None)
+    # The witness that went with the result proved that this portal takes a list of ids.
+    assert Portal.objects.get().instances == Portal.Instances.LIST
+    later(31, settings, rig)
+    rig.work()
+    row.refresh_from_db()
+    assert row.confirmation == Confirmation.CONFIRMED and row.confirmed_at is not None
+    assert row.sends == 1 and rig.stats()["sends"] == 1
+
+
+def test_s7_not_listed_before_30_seconds_proves_nothing(rig: Rig, settings: Any) -> None:
+    rig.robot()
+    rig.run()
+    arrived()
+    rig.work()
+    Invocation.objects.update(confirm_at=db_now())
+    rig.work()
+    assert Invocation.objects.get().confirmation == Confirmation.LOOK
+
+
+def test_s7_a_result_lost_to_an_unsaved_process_is_sent_again(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = make_rig(save=20)
+    rig.robot()
+    number = rig.run()
+    arrived()
+    rig.work()
+    assert Invocation.objects.get().state == "delivered"
+    assert rig.stats()["sends_lost"] == 1
+    later(31, settings, rig)
+    rig.work()  # looks, and finds it standing where it was saved
+    rig.work()
+    finished(rig, number)
+    later(31, settings, rig)
+    rig.work()
+    row = Invocation.objects.get()
+    assert row.confirmation == Confirmation.CONFIRMED, row.__dict__
+    assert rig.stats()["doubled"] == 0
+
+
+def test_s7_a_locked_process_gets_it_once_it_is_free(make_rig: Callable[..., Rig], settings: Any) -> None:
+    rig = make_rig(save=0)
+    rig.robot()
+    number = rig.run(lock=200)
+    arrived()
+    rig.work()
+    for _ in range(8):
+        later(60, settings, rig)
+        rig.work()
+    finished(rig, number)
+    row = Invocation.objects.get()
+    assert row.confirmation == Confirmation.CONFIRMED, (row.__dict__, list(Attempt.objects.values()))
+    assert rig.stats()["doubled"] == 0
+
+
+def test_s7_a_process_that_went_on_to_its_next_step_gets_one_quiet_repeat(rig: Rig, settings: Any) -> None:
+    rig.robot()
+    rig.robot("elsewhere", handler="http://127.0.0.1:9/nobody/")
+    steps = [
+        {"client_id": rig.client_id, "code": code, "properties": {"amount": "1"}}
+        for code in ("double", "elsewhere")
+    ]
+    number = rig.run(steps=steps)
+    arrived()
+    for _ in range(6):
+        rig.work()
+        later(31, settings, rig)
+    first = Invocation.objects.get()
+    assert first.confirmation == Confirmation.CONFIRMED, list(Attempt.objects.values())
+    assert first.sends == 2
+    assert rig.process(number)["state"] == "waiting"
+
+
+def test_s7_where_nobody_can_look_one_quiet_repeat_is_all(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = make_rig(workflows=False)
+    rig.robot()
+    rig.run()
+    arrived()
+    rig.work()
+    later(31, settings, rig)
+    rig.work()
+    assert Portal.objects.get().instances == Portal.Instances.ABSENT
+    for _ in range(3):
+        later(320, settings, rig)
+        rig.work()
+    row = Invocation.objects.get()
+    assert (row.confirmation, row.sends, row.confirmed_at) == (Confirmation.UNOBSERVABLE, 2, None)
+
+
+@pytest.mark.parametrize("filter_ids", ["all", "none", "one"])
+def test_s7_a_filter_that_is_not_understood_never_sends_for_ever(
+    make_rig: Callable[..., Rig], settings: Any, filter_ids: str
+) -> None:
+    rig = make_rig(ids_filter=filter_ids)
+    rig.robot()
+    for _ in range(3):
+        rig.run()
+    arrived(3)
+    rig.work()
+    for _ in range(16):
+        later(61, settings, rig)
+        rig.work()
+    assert not Invocation.objects.filter(confirm_at__isnull=False).exists(), list(
+        Invocation.objects.values("confirmation", "sends", "confirm_at")
+    )
+    assert max(Invocation.objects.values_list("sends", flat=True)) <= 2
+    assert rig.stats()["waiting"] == 0
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_s7_at_once_an_early_404_passes(make_rig: Callable[..., Rig], settings: Any, text: bool) -> None:
+    rig = make_rig(generation="at_once", save=4, error_404_as_text=text)
+    rig.robot()
+    number = rig.run()
+    arrived()
+    rig.work()
+    assert Invocation.objects.get().state == "ready"
+    later(5, settings, rig)
+    rig.work()
+    finished(rig, number)
+    assert Invocation.objects.get().state == "delivered"
+    assert Portal.objects.get().send_delay > 0
+
+
+def test_s7_at_once_a_late_404_is_the_end(make_rig: Callable[..., Rig], settings: Any) -> None:
+    rig = make_rig(generation="at_once")
+    rig.robot()
+    number = rig.run()
+    arrived()
+    rig.control.post(f"portals/{rig.name}/processes/{number}/terminate")
+    later(31, settings, rig)
+    rig.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause) == ("refused", "process_gone")
+    assert row.attempts.get().code == "404"
+
+
+def test_s7_at_once_423_is_tried_until_it_is_free(make_rig: Callable[..., Rig], settings: Any) -> None:
+    rig = make_rig(generation="at_once")
+    rig.robot()
+    number = rig.run(lock=100)
+    arrived()
+    for _ in range(8):
+        rig.work()
+        later(30, settings, rig)
+    finished(rig, number)
+    assert {a.code for a in Attempt.objects.all()} == {"423"}
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "cause"), [("499", "refused", "process_gone"), ("402", "ready", "")]
+)
+def test_s7_at_once_499_ends_and_402_is_the_portals_trouble(
+    make_rig: Callable[..., Rig], error: str, state: str, cause: str
+) -> None:
+    rig = make_rig(generation="at_once")
+    rig.robot()
+    fault = {"kind": "error", "level": "command", "methods": ["bizproc.event.send"], "error": error}
+    rig.control.post(f"portals/{rig.name}/faults", **fault)
+    rig.run()
+    arrived()
+    rig.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause) == (state, cause), list(row.attempts.values())
+    if error == "402":
+        assert Portal.objects.get().trouble == Portal.Trouble.LICENCE
+
+
+def test_s7_a_wrong_signature_is_final(rig: Rig) -> None:
+    from portals.crypto import encrypt
+
+    rig.robot()
+    rig.run()
+    arrived()
+    compute_only = Invocation.objects.get()
+    body = compute_only.body
+    body.event_token = encrypt(b"forged|A1|0000")
+    body.save()
+    rig.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause) == ("refused", "token_refused")
+    assert Portal.objects.get().trouble == ""
+
+
+def test_s4_a_lapsed_plan_is_the_portals_trouble_and_keeps_what_waits(rig: Rig, settings: Any) -> None:
+    rig.robot()
+    number = rig.run()
+    arrived()
+    rig.control.portal(rig.name, commercial=False)
+    rig.work()
+    assert Invocation.objects.get().state == "ready"
+    assert Portal.objects.get().trouble == Portal.Trouble.PLAN_LAPSED
+    rig.control.portal(rig.name, commercial=True)
+    rig.work()
+    assert Invocation.objects.get().state == "ready", "asked again once a minute only"
+    later(61, settings, rig)
+    rig.work()
+    finished(rig, number)
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "503", "500", "html"])
+def test_s4_what_passes_is_sent_again_and_arrives_once(rig: Rig, settings: Any, kind: str) -> None:
+    rig.robot()
+    rig.control.post(f"portals/{rig.name}/faults", kind=kind, count=2, methods=["batch"])
+    number = rig.run()
+    arrived()
+    for _ in range(6):
+        rig.work()
+        later(20, settings, rig)
+    finished(rig, number)
+    assert Invocation.objects.get().state == "delivered"
+    assert rig.stats()["doubled"] == 0
+    assert Sending.objects.exclude(outcome="answered").count() >= 2
+
+
+def test_s4_a_value_that_reads_like_a_reference_arrives_untouched(rig: Rig) -> None:
+    text = {"Name": {"en": "T"}, "Type": "string", "Required": "N", "Multiple": "N"}
+    payload = {"CODE": "echo", "USE_SUBSCRIPTION": "Y", "NAME": {"en": "E"}, "PROPERTIES": {"a": text},
+               "RETURN_PROPERTIES": {"b": text}}  # fmt: skip
+    rig.robot("echo", payload=payload, compute={"type": "expression", "returns": {"b": "a"}})
+    for value in ("$result[r1]", "plain"):
+        rig.run("echo", properties={"a": value})
+    arrived(2)
+    rig.work()
+    until(lambda: rig.stats()["waiting"] == 0, "both went on", 10)
+    sent = {finished(rig, n)["steps"][0]["values"]["b"] for n in _numbers(rig)}
+    assert sent == {"$result[r1]", "plain"}
+
+
+def _numbers(rig: Rig) -> list[Any]:
+    return [p["id"] for p in rig.control.get(f"portals/{rig.name}/processes")["items"]]
+
+
+def test_s9_a_burst_goes_in_batches_of_fifty(rig: Rig) -> None:
+    rig.robot()
+    burst = {"client_id": rig.client_id, "code": "double", "properties": {"amount": "1"}}
+    # Not faster than the test's own server can listen.
+    rig.control.post(f"portals/{rig.name}/burst", count=120, per_second=80, **burst)
+    arrived(120)
+    rig.work()
+    until(lambda: rig.stats()["waiting"] == 0, "all went on", 20)
+    stats = rig.stats()
+    assert stats["distinct"] == 120 and stats["doubled"] == 0 and stats["limit_503"] == 0
+    assert Sending.objects.count() <= 4
+    assert list(Sending.objects.order_by("-results").values_list("results", flat=True))[0] == 49
+
+
+def test_s6_a_robot_that_does_not_wait_is_sent_nothing(rig: Rig) -> None:
+    rig.robot()
+    rig.run(subscription="N")
+    arrived()
+    rig.work()
+    row = Invocation.objects.get()
+    assert row.state == "not_awaited" and json.loads(row.body.result)["values"]
+    assert rig.stats()["sends"] == 0
+
+
+def test_s6_after_its_deadline_nothing_is_sent(rig: Rig, settings: Any) -> None:
+    rig.robot()
+    number = rig.run(timeout=60)
+    arrived()
+    later(61, settings, rig)
+    rig.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause) == ("expired", "wait_over")
+    assert rig.stats()["sends"] == 0
+    assert rig.process(number)["state"] != "waiting"
+
+
+def test_an_error_of_the_robot_is_failed_and_released_where_it_says_so(rig: Rig) -> None:
+    broken = {"type": "expression", "returns": {"total": "1 / (amount - amount)"}}
+    rig.robot("held", compute=broken)
+    rig.robot("let_go", compute=broken, on_failure=OnFailure.RELEASE)
+    held, let_go = rig.run("held"), rig.run("let_go")
+    arrived(2)
+    rig.work()
+    finished(rig, let_go)
+    assert rig.process(held)["state"] == "waiting"
+    rows = {row.robot_code: row for row in Invocation.objects.all()}
+    assert (rows["held"].state, rows["held"].cause) == ("failed", "robot_error")
+    assert (rows["let_go"].state, rows["let_go"].cause) == ("delivered", "robot_error")
+    assert rows["let_go"].released_at is not None
+
+
+def test_no_transaction_is_open_while_the_portal_is_spoken_to(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    post = transport.post
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        seen.append(connection.in_atomic_block)
+        return post(*args, **kwargs)
+
+    monkeypatch.setattr(transport, "post", watched)
+    rig.robot()
+    rig.run()
+    arrived()
+    rig.work()
+    assert seen and not any(seen)
+
+
+def test_the_result_is_stored_before_it_is_sent(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: list[str] = []
+    post = transport.post
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        row = Invocation.objects.select_related("body", "sending").first()
+        if row is not None and row.state == "sending":
+            stored.append(row.body.result)
+            assert row.sending is not None and row.sending.outcome == "open"
+        return post(*args, **kwargs)
+
+    rig.robot()
+    rig.run()
+    arrived()
+    monkeypatch.setattr(transport, "post", watched)
+    rig.work()
+    assert stored and json.loads(stored[0])["values"]
+
+
+def test_a_paused_portal_takes_calls_and_is_sent_nothing(rig: Rig) -> None:
+    rig.robot()
+    Portal.objects.update(paused_at=db_now())
+    number = rig.run()
+    arrived()
+    rig.work()
+    assert Invocation.objects.get().state == "ready" and rig.stats()["sends"] == 0
+    Portal.objects.update(paused_at=None)
+    delivery.work()
+    finished(rig, number)
+
+
+def test_s7_results_of_one_account_never_travel_in_two_requests_at_once(rig: Rig) -> None:
+    from portals import lease
+
+    rig.robot()
+    rig.run()
+    arrived()
+    other_sender = lease.take(f"send:{rig.member_id}", 30)
+    assert other_sender is not None
+    rig.work()
+    assert Invocation.objects.get().state == "ready"
+    other_sender.release()
+    sweeper.sweep()
+    delivery.work()
+    assert Invocation.objects.get().state == "delivered"
