@@ -31,8 +31,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes `stack` runs once on each database and broker."""
-    if "stack" in metafunc.fixturenames:
+    """A test that takes `stack` runs once on each database and broker, where it does not choose itself."""
+    chosen = any("stack" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "stack" in metafunc.fixturenames and not chosen:
         metafunc.parametrize("stack", servers.STACKS, ids=str, scope="module", indirect=True)
 
 

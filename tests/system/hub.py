@@ -105,7 +105,7 @@ class Hub:
 
     def start_web(self) -> None:
         self.web.start()
-        self.web.until_answers(self._answers, "the web process answers")
+        self.web.until_answers(self.answers, "the web process answers")
 
     def start_worker(self) -> None:
         """Its children are what works; their number is how its readiness shows."""
@@ -127,7 +127,7 @@ class Hub:
         self.start_beat()
         return self
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         try:
             return requests.get(f"{self.url}/healthz", timeout=5).status_code == 200
         except requests.RequestException:

@@ -85,7 +85,7 @@ def test_processes_follow_a_parent_that_is_killed(small: Hub) -> None:
         "parent", [sys.executable, "-c", starter, *commands], small.environment, small.folder
     ).start()
     try:
-        until(small._answers, "the web process answers", 90)
+        until(small.answers, "the web process answers", 90)
         until(lambda: len(small.left()) >= 8, "the worker has its children", 90)
         parent.kill()
         until(lambda: not small.left(), "all that the parent had started is gone", 30)

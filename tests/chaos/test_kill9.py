@@ -1,0 +1,23 @@
+"""The small form of the drill that `make chaos` runs: nothing lost, nothing doubled, whatever is killed."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.chaos.drill import drill
+from tests.system.servers import Stack
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+
+def test_killed_at_any_moment_nothing_is_lost_or_doubled(stack: Stack) -> None:
+    outcome = drill(stack, calls=200, seed=random.SystemRandom().randrange(10**6))
+    print(f"{stack}: {outcome}")
+    assert outcome.sent == 200
+    assert sum(outcome.kills.values()) >= 2, "a drill without kills proves nothing"
+    assert (outcome.lost, outcome.doubled) == (0, 0), outcome
+    # What the hub had not answered was never its own; all it had answered has one row, and has ended.
+    assert sum(outcome.ended.values()) >= outcome.accepted
+    assert set(outcome.ended) <= {"delivered"}, outcome
