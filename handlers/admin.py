@@ -30,7 +30,7 @@ READ_FOR_RELATED = 1000
 
 @admin.register(Invocation)
 class InvocationAdmin(ReadOnlyAdmin):
-    list_display = ["number", "how", "robot", "document", "portal", "received", "arrival"]
+    list_display = ["number", "received", "how", "robot", "document", "portal"]
     list_display_links = ["number"]
     list_filter = [
         log_pages.StateFilter,
@@ -64,7 +64,10 @@ class InvocationAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("state"))
     def how(self, call: Invocation) -> SafeString:
         shown = badge(timeline.tone_of(call), call.get_state_display())
-        return format_html("{} <br>{}", shown, call.get_cause_display()) if call.cause else shown
+        more = call.get_cause_display() if call.cause else ""
+        if call.confirmation:
+            more = call.get_confirmation_display()
+        return format_html('{} <div class="hub-quiet">{}</div>', shown, more) if more else shown
 
     @admin.display(description=gettext_lazy("robot"))
     def robot(self, call: Invocation) -> str:
@@ -78,10 +81,6 @@ class InvocationAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("document"))
     def document(self, call: Invocation) -> str:
         return call.document_id or "–"
-
-    @admin.display(description=gettext_lazy("arrival"))
-    def arrival(self, call: Invocation) -> str:
-        return str(call.get_confirmation_display()) if call.confirmation else "–"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -14,6 +14,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from handlers.attempt_words import title_of
 from handlers.models import OPEN_STATES, Attempt, Cause, Confirmation, Invocation, Sending, State
 from portals.models import Portal
 from portals.panels import BAD, INFO, OFF, OK, WARN
@@ -141,15 +142,6 @@ def _arrival(invocation: Invocation) -> list[Moment]:
 
 
 def _attempted(attempt: Attempt) -> Moment:
-    titles = {
-        Attempt.Step.ACCEPT: _("Taken in, with a remark: %(code)s"),
-        Attempt.Step.COMPUTE: _("Computing went wrong: %(code)s"),
-        Attempt.Step.SEND: _("Sending went wrong: %(code)s"),
-        Attempt.Step.CONFIRM: _("Looked for its arrival: %(code)s"),
-        Attempt.Step.PERSON: _("%(actor)s: %(code)s"),
-    }
-    code = dict(Cause.choices).get(attempt.code, attempt.code)
-    title = titles[Attempt.Step(attempt.step)] % {"code": code, "actor": attempt.actor or _("A person")}
     details = [attempt.text] if attempt.text else []
     where = attempt.detail or {}
     if isinstance(where, dict) and where.get("file"):
@@ -158,7 +150,7 @@ def _attempted(attempt: Attempt) -> Moment:
             % {"type": where.get("type", ""), "file": where["file"], "line": where.get("line", "?")}
         )
     tone = INFO if attempt.step in (Attempt.Step.PERSON, Attempt.Step.ACCEPT, Attempt.Step.CONFIRM) else WARN
-    return Moment(attempt.at, tone, title, details, attempt.sending)
+    return Moment(attempt.at, tone, title_of(attempt), details, attempt.sending)
 
 
 def _computing(invocation: Invocation) -> list[Moment]:

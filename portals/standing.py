@@ -39,6 +39,9 @@ _WHAT_TO_DO: dict[str, Any] = {
         "Let another administrator open the application on the portal, once."
     ),
     Portal.Trouble.NO_RIGHTS: gettext_lazy("Open the application on the portal as an administrator, once."),
+    Portal.Trouble.WRONG_CLIENT: gettext_lazy(
+        "Set the client id and secret on the application's page as Bitrix24 shows them."
+    ),
     Portal.Trouble.SCOPE: gettext_lazy("Give the application the scope “bizproc” and install it again."),
     Portal.Trouble.MOVED: gettext_lazy(
         "Nothing, if the portal was renamed: its new address is asked of the token server."

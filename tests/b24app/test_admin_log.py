@@ -1,0 +1,241 @@
+"""The log of calls: found by what a person knows, filtered by what happened, and as quick with many rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from handlers import log_pages
+from handlers.models import Attempt, Confirmation, State
+from portals.models import Portal
+from robots.models import Registration
+from tests.b24app.people import signed_in
+from tests.factories import (
+    InvocationFactory,
+    PortalFactory,
+    RegistrationFactory,
+    RobotFactory,
+    RobotVersionFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+LOG = "/admin/handlers/invocation/"
+
+
+@pytest.fixture
+def auditor():
+    return signed_in("auditors")
+
+
+def listed(client, **query):
+    answer = client.get(LOG, query)
+    assert answer.status_code == 200
+    return [call.pk for call in answer.context["cl"].result_list]
+
+
+def test_a_call_is_found_by_document_process_number_and_robot(auditor):
+    deal = InvocationFactory(document_id="DEAL_42", workflow_id="5f.1", robot_code="discount")
+    lead = InvocationFactory(document_id="LEAD_42", workflow_id="5f.2", robot_code="other")
+    InvocationFactory(document_id="DEAL_421", workflow_id="5f.3", robot_code="discount_2")
+    assert listed(auditor, q="DEAL_42") == [deal.pk]
+    assert set(listed(auditor, q="42")) >= {deal.pk, lead.pk}
+    assert listed(auditor, q=" 5f.2 ") == [lead.pk]
+    assert listed(auditor, q="discount") == [deal.pk]
+    assert lead.pk in listed(auditor, q=f"#{lead.pk}")
+    assert listed(auditor, q="DEAL_4") == []
+    assert listed(auditor, q="9" * 19) == []
+
+
+def test_documents_of_smart_processes_are_found_by_their_number(auditor):
+    RobotFactory(document_type=["crm", "Bitrix\\Crm\\Integration\\BizProc\\Document\\Dynamic", "DYNAMIC_177"])
+    call = InvocationFactory(document_id="DYNAMIC_177_900")
+    assert listed(auditor, q="900") == [call.pk]
+
+
+def test_the_search_reads_no_row_but_by_an_index(auditor):
+    with CaptureQueriesContext(connection) as queries:
+        listed(auditor, q="DEAL_42")
+    asked = [each["sql"] for each in queries if "handlers_invocation" in each["sql"]]
+    assert asked
+    assert not [sql for sql in asked if "LIKE" in sql.upper()]
+
+
+def test_filters_by_what_happened(auditor):
+    now = timezone.now()
+    version = RobotVersionFactory()
+    failed = InvocationFactory(
+        state=State.FAILED, cause="time_limit", robot_code=version.code, received_at=now
+    )
+    stuck = InvocationFactory(state=State.DELIVERED, confirmation=Confirmation.STUCK, received_at=now)
+    waiting = InvocationFactory(state=State.READY, received_at=now - dt.timedelta(days=3))
+    refused = InvocationFactory(
+        state=State.REFUSED, cause="process_gone", received_at=now - dt.timedelta(days=40)
+    )
+    assert listed(auditor, state="attention") == [failed.pk]
+    assert listed(auditor, state="failed") == [failed.pk]
+    assert listed(auditor, state="refused") == [refused.pk]
+    assert listed(auditor, state="stuck") == [stuck.pk]
+    assert listed(auditor, state="open") == [waiting.pk]
+    assert listed(auditor, cause="time_limit") == [failed.pk]
+    assert listed(auditor, arrival="stuck") == [stuck.pk]
+    assert listed(auditor, robot=version.code) == [failed.pk]
+    assert listed(auditor, portal=waiting.portal_id) == [waiting.pk]
+    assert listed(auditor, day="hour") == [stuck.pk, failed.pk]
+    assert listed(auditor, day="week") == [waiting.pk, stuck.pk, failed.pk]
+    assert listed(auditor, day="month") == [waiting.pk, stuck.pk, failed.pk]
+    assert len(listed(auditor, state="nonsense", portal="x")) == 4
+
+
+def test_days_are_those_of_the_clock(auditor):
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    today = InvocationFactory(received_at=midnight)
+    yesterday = InvocationFactory(received_at=midnight - dt.timedelta(seconds=1))
+    InvocationFactory(received_at=midnight - dt.timedelta(days=1, seconds=1))
+    assert listed(auditor, day="today") == [today.pk]
+    assert listed(auditor, day="yesterday") == [yesterday.pk]
+
+
+def test_a_replayed_call_needs_nobody_any_more(auditor):
+    former = InvocationFactory(state=State.FAILED, cause="robot_error")
+    InvocationFactory(portal=former.portal, token_hash=former.token_hash, run=2, state=State.DELIVERED)
+    assert listed(auditor, state="attention") == []
+    assert listed(auditor, state="failed") == [former.pk]
+
+
+def test_the_log_is_counted_to_a_bound_and_no_further(auditor, monkeypatch):
+    monkeypatch.setattr(log_pages.BoundedPaginator, "limit", 3)
+    for _each in range(5):
+        InvocationFactory()
+    answer = auditor.get(LOG)
+    assert answer.context["cl"].result_count == 3
+    assert "The newest 3" in answer.content.decode()
+
+
+def test_no_query_counts_the_whole_log(auditor):
+    InvocationFactory()
+    with CaptureQueriesContext(connection) as queries:
+        auditor.get(LOG)
+    counts = [
+        each["sql"] for each in queries if "COUNT(" in each["sql"] and "handlers_invocation" in each["sql"]
+    ]
+    assert counts
+    assert all("LIMIT" in sql for sql in counts)
+
+
+def many(number):
+    """`number` portals with a robot, a registration and a failed call each."""
+    for _each in range(number):
+        registration = RegistrationFactory(error_code="x")
+        call = InvocationFactory(
+            portal=registration.portal,
+            version=registration.wanted_version,
+            state=State.FAILED,
+            cause="robot_error",
+            received_at=timezone.now(),
+            document_id="DEAL_1",
+            workflow_id="5f.1",
+        )
+        Attempt.objects.create(invocation=call, step="compute", at=timezone.now(), code="robot_error")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/admin/",
+        LOG,
+        LOG + "?state=attention&day=today",
+        LOG + "?q=DEAL_1",
+        "/admin/portals/portal/",
+        "/admin/portals/application/",
+        "/admin/robots/robot/",
+        "/admin/robots/robotversion/",
+        "/admin/robots/registration/",
+        "/admin/handlers/sending/",
+    ],
+)
+def test_as_many_queries_for_many_rows_as_for_few(auditor, url):
+    many(2)
+    few = asked(auditor, url)
+    many(6)
+    assert asked(auditor, url) == few
+
+
+def test_a_long_story_takes_as_many_queries_as_a_short_one(auditor):
+    registration = RegistrationFactory()
+    call = InvocationFactory(
+        portal=registration.portal,
+        version=registration.wanted_version,
+        document_id="DEAL_1",
+        workflow_id="5f.1",
+    )
+    url = reverse("admin:handlers_invocation_change", args=[call.pk])
+    InvocationFactory(portal=call.portal, document_id="DEAL_1", workflow_id="5f.1")
+    Attempt.objects.create(invocation=call, step="send", at=timezone.now(), code="x")
+    short = asked(auditor, url)
+    for _each in range(10):
+        InvocationFactory(portal=call.portal, document_id="DEAL_1", workflow_id="5f.1")
+        Attempt.objects.create(invocation=call, step="send", at=timezone.now(), code="x")
+    assert asked(auditor, url) == short
+
+
+def asked(client, url):
+    client.get(url)  # content types and the like are remembered from the first time on
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(url).status_code == 200
+    return len(queries)
+
+
+def test_the_page_of_a_call_leads_to_what_belongs_to_it(auditor):
+    registration = RegistrationFactory()
+    call = InvocationFactory(
+        portal=registration.portal,
+        version=registration.wanted_version,
+        robot_code=registration.robot.code,
+        document_id="DEAL_42",
+        workflow_id="5f.1",
+        body__call=json.dumps({"properties": {"amount": "1000.50", "extra": "x"}, "auth": {"user_id": "7"}}),
+        body__result=json.dumps({"values": {"total": "2001.00"}, "log": "doubled"}),
+        body__lines=json.dumps(["began"]),
+    )
+    again = InvocationFactory(portal=call.portal, token_hash=call.token_hash, run=2)
+    same = InvocationFactory(portal=call.portal, document_id="DEAL_42")
+    elsewhere = InvocationFactory(document_id="DEAL_42", workflow_id="5f.1")
+    answer = auditor.get(reverse("admin:handlers_invocation_change", args=[call.pk]))
+    text = answer.content.decode()
+    for row in (registration.robot, registration.wanted_version, call.portal, again, same):
+        assert reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk]) in text
+    assert reverse("admin:handlers_invocation_change", args=[elsewhere.pk]) not in text
+    for word in ("1000.50", "2001.00", "doubled", "began", "not declared", "?q=DEAL_42"):
+        assert word in text
+
+
+def test_a_call_that_is_not_there_leads_back_to_the_log(auditor):
+    answer = auditor.get(reverse("admin:handlers_invocation_change", args=[999]), follow=True)
+    assert answer.redirect_chain[-1][0] == LOG
+    assert "There is no call #999" in answer.content.decode()
+
+
+def test_the_panels_of_a_portal_show_its_robots_and_calls(auditor):
+    registration = RegistrationFactory(error_code="ERROR_METHOD_NOT_FOUND")
+    call = InvocationFactory(portal=registration.portal, state=State.FAILED, cause="memory")
+    text = auditor.get(reverse("admin:portals_portal_change", args=[registration.portal_id])).content.decode()
+    assert reverse("admin:robots_registration_change", args=[registration.pk]) in text
+    assert "plan does not include it" in text
+    assert reverse("admin:handlers_invocation_change", args=[call.pk]) in text
+    row = auditor.get("/admin/portals/portal/").context["cl"].result_list[0]
+    assert "attention" in row.column_failures
+    assert "1 with errors" in row.column_robots
+    assert Registration.objects.count() == 1 and Portal.objects.count() == 1
+
+
+def test_columns_of_portals_without_anything(auditor):
+    PortalFactory()
+    row = auditor.get("/admin/portals/portal/").context["cl"].result_list[0]
+    assert (row.column_last_call, row.column_failures, row.column_robots) == ("–", "–", "–")

@@ -1,0 +1,107 @@
+"""The first page: each line counts what its list shows, and the chart says in words what it draws."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from b24app import dashboard, svg
+from handlers.models import Confirmation, RefusedCall, State
+from portals.models import Portal
+from tests.b24app.people import signed_in
+from tests.factories import InvocationFactory, PortalFactory, RegistrationFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    cache.clear()
+
+
+def test_nothing_needs_a_person(client):
+    PortalFactory()
+    answer = signed_in("auditors").get("/admin/")
+    assert answer.context["needs"] == []
+    assert "Nothing needs a person now." in answer.content.decode()
+
+
+def test_every_line_leads_to_as_many_rows_as_it_counts():
+    client = signed_in("auditors")
+    now = timezone.now()
+    InvocationFactory(state=State.FAILED, cause="memory", received_at=now)
+    InvocationFactory(state=State.FAILED, cause="memory", received_at=now)
+    InvocationFactory(state=State.DELIVERED, confirmation=Confirmation.STUCK, received_at=now)
+    PortalFactory(token_state=Portal.Token.LOST)
+    PortalFactory(trouble=Portal.Trouble.UNPAID)
+    PortalFactory(trouble=Portal.Trouble.UNREACHABLE)
+    PortalFactory(token_is_admin=False)
+    PortalFactory(paused_at=now)
+    RegistrationFactory(error_code="ACCESS_DENIED")
+    RefusedCall.objects.create(at=now, reason="unknown_portal")
+    needs = client.get("/admin/").context["needs"]
+    assert len(needs) == 9
+    assert [need.tone for need in needs] == sorted(
+        (need.tone for need in needs), key=["bad", "warn", "info"].index
+    )
+    for need in needs:
+        rows = client.get(need.href).context["cl"].result_list
+        assert need.words.startswith(str(len(rows))), need
+
+
+def test_a_late_queue_is_told():
+    client = signed_in("auditors")
+    InvocationFactory(state=State.RECEIVED, due_at=timezone.now() - dt.timedelta(minutes=10))
+    (need,) = client.get("/admin/").context["needs"]
+    assert "due for 10 min" in need.words
+    assert len(client.get(need.href).context["cl"].result_list) == 1
+
+
+def test_a_call_of_a_paused_portal_is_not_late():
+    InvocationFactory(
+        portal=PortalFactory(paused_at=timezone.now()),
+        state=State.READY,
+        due_at=timezone.now() - dt.timedelta(minutes=10),
+    )
+    needs = signed_in("auditors").get("/admin/").context["needs"]
+    assert [need.words for need in needs] == ["1 portal is paused"]
+
+
+def test_the_day_by_hour_and_by_end():
+    now = timezone.now()
+    InvocationFactory(state=State.DELIVERED, received_at=now)
+    InvocationFactory(state=State.FAILED, received_at=now)
+    InvocationFactory(state=State.EXPIRED, received_at=now - dt.timedelta(hours=2))
+    InvocationFactory(state=State.READY, received_at=now - dt.timedelta(hours=23))
+    InvocationFactory(state=State.FAILED, received_at=now - dt.timedelta(hours=25))
+    day = dashboard.day()
+    assert day.total == 4
+    assert {tone: number for tone, _words, number in day.legend} == {"ok": 1, "info": 1, "off": 1, "bad": 1}
+    assert len(day.rows) == 24
+    assert [numbers for _hour, numbers in day.rows if any(numbers)] == [
+        [0, 1, 0, 0],
+        [0, 0, 1, 0],
+        [1, 0, 0, 1],
+    ]
+    client = signed_in("auditors")
+    text = client.get("/admin/").content.decode()
+    assert 'aria-label="Calls of the last 24 hours, by hour"' in text
+    assert "done 1, failed 1" in text
+
+
+def test_a_bar_leads_to_its_hour():
+    client = signed_in("auditors")
+    call = InvocationFactory(received_at=timezone.now())
+    InvocationFactory(received_at=timezone.now() - dt.timedelta(hours=3))
+    chart = dashboard.day().chart
+    last = chart.rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
+    assert [row.pk for row in client.get(last).context["cl"].result_list] == [call.pk]
+
+
+def test_a_bar_says_nothing_but_text():
+    drawn = svg.bars([svg.Bar("<b>", [("ok", 1)], "<i>", "/?a=1&b=2")], "<title>")
+    assert "<b>" not in drawn and "<i>" not in drawn
+    assert 'href="/?a=1&amp;b=2"' in drawn

@@ -1,0 +1,215 @@
+"""The story of a call in plain words: every end, every thing on the way, and what is still to come."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+from django.utils import translation
+
+from handlers import timeline, values_shown
+from handlers.models import Attempt, Cause, Confirmation, Sending, State
+from portals.models import Portal
+from tests.factories import NOW, InvocationFactory, PortalFactory, RobotFactory, RobotVersionFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def at(seconds):
+    return NOW + dt.timedelta(seconds=seconds)
+
+
+def told(call):
+    """[(title, details …)] in the order of the story."""
+    moments = timeline.story(call, call.attempts.order_by("id"))
+    return [(moment.title, *moment.details) for moment in moments]
+
+
+def titles(call):
+    return [each[0] for each in told(call)]
+
+
+def test_a_call_that_went_well():
+    version = RobotVersionFactory(robot=RobotFactory(code="discount"), number=3)
+    portal = PortalFactory(domain="shop.bitrix24.com")
+    sending = Sending.objects.create(
+        portal=portal, started_at=at(1), answered_at=at(1.5), seconds=0.5, results=48, outcome="answered"
+    )
+    call = InvocationFactory(
+        portal=portal,
+        version=version,
+        state=State.DELIVERED,
+        started_at=at(0.2),
+        computed_at=at(0.5),
+        sent_at=at(1),
+        sending=sending,
+        sends=1,
+        ended_at=at(1.5),
+        confirmed_at=at(31),
+        confirmation=Confirmation.CONFIRMED,
+        revision="a1b2c3",
+        tries=1,
+    )
+    assert told(call) == [
+        (
+            "Received from shop.bitrix24.com",
+            "The process waits until it gets an answer, for ever if need be.",
+        ),
+        ("Computed by discount, version 3", "It took 0.300 s.", "Code revision a1b2c3."),
+        ("Sent to the portal", "In a batch of 48 results.", "The portal answered after 0.50 s."),
+        ("The portal took the result",),
+        ("Arrival confirmed", "The portal was asked for the process: it has gone on."),
+    ]
+    assert timeline.headline(call) == "The portal took the result, and it arrived."
+    assert timeline.what_to_do(call) == ""
+
+
+def test_what_went_wrong_stands_where_it_happened():
+    call = InvocationFactory(
+        state=State.FAILED,
+        cause=Cause.ROBOT_ERROR,
+        started_at=at(1),
+        ended_at=at(9),
+        repeats=2,
+        deadline=at(3600),
+    )
+    place = {"type": "ZeroDivisionError", "file": "shop/robot_handlers.py", "line": 14, "message": "division"}
+    Attempt.objects.create(
+        invocation=call, step="compute", at=at(2), code="robot_error", text="division by zero", detail=place
+    )
+    Attempt.objects.create(invocation=call, step="compute", at=at(8), code="worker_lost", text="")
+    story = told(call)
+    assert story[0][-1] == "The same call came 2 times more; it is one call all the same."
+    assert story[1] == (
+        "Computing went wrong: the robot's code raised an error",
+        "division by zero",
+        "ZeroDivisionError in shop/robot_handlers.py, line 14",
+    )
+    assert story[2] == ("Computing went wrong: the worker that computed it died",)
+    assert story[3] == ("Failed: a person must look", "The robot's code raised an error.")
+    assert "still waits" in timeline.headline(call)
+    assert "replay" in timeline.what_to_do(call)
+
+
+@pytest.mark.parametrize("cause", [each for each in Cause if each.value not in ("", "token_refused")])
+@pytest.mark.parametrize("state", [State.FAILED, State.REFUSED, State.EXPIRED])
+def test_every_end_has_its_words(state, cause):
+    call = InvocationFactory(state=state, cause=cause, ended_at=at(5))
+    assert timeline.headline(call)
+    assert titles(call)[-1]
+    assert "%(" not in timeline.headline(call) + timeline.what_to_do(call) + "".join(titles(call))
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_a_tone_and_a_sentence(state):
+    call = InvocationFactory(state=state)
+    assert timeline.tone_of(call)
+    assert timeline.headline(call).endswith(".")
+
+
+def test_every_cause_of_a_failure_says_what_to_do():
+    ends = {"token_refused", "process_gone", "portal_gone", "wait_over"}
+    for cause in Cause:
+        if cause.value and cause not in ends:
+            assert timeline.what_to_do(InvocationFactory(state=State.FAILED, cause=cause)), cause
+
+
+def test_a_call_on_its_way_says_what_comes_next():
+    call = InvocationFactory(state=State.READY, due_at=at(30), deadline=at(60), computed_at=at(1))
+    assert titles(call)[-2:] == ["Next: sending", "The process stops waiting"]
+    call = InvocationFactory(state=State.DELIVERED, ended_at=at(1), confirm_at=at(40), confirmation="look")
+    assert titles(call)[-1] == "Next: the portal is asked whether it arrived"
+    assert "will be looked for" in timeline.headline(call)
+
+
+@pytest.mark.parametrize(
+    ("portal", "why"),
+    [
+        ({"paused_at": NOW}, "the portal is paused"),
+        ({"state": Portal.State.UNINSTALLED}, "the application is uninstalled there"),
+        ({"trouble": Portal.Trouble.UNPAID}, "the application is not paid for"),
+    ],
+)
+def test_a_held_call_says_why(portal, why):
+    call = InvocationFactory(portal=PortalFactory(**portal), state=State.READY)
+    assert titles(call)[-1] == f"Held: {why}"
+    assert why in timeline.headline(call)
+
+
+def test_a_late_call_and_one_that_does_not_wait():
+    call = InvocationFactory(called_at=at(-90), waits=False)
+    ((_title, *details), *_rest) = told(call)
+    assert details[0].startswith("The portal had made the call 90 s earlier")
+    assert details[1] == "The process does not wait for a result."
+
+
+def test_what_a_person_did_is_told_with_the_name():
+    call = InvocationFactory(run=2, state=State.RECEIVED)
+    Attempt.objects.create(
+        invocation=call, step="person", at=at(1), code="replay", text="Fixed it", actor="ann"
+    )
+    assert told(call)[:2] == [
+        (
+            "Run 2 of this call began, by replay",
+            "The process waits until it gets an answer, for ever if need be.",
+        ),
+        ("ann replayed it", "Fixed it"),
+    ]
+
+
+def test_a_release_is_no_success():
+    call = InvocationFactory(state=State.DELIVERED, cause=Cause.MEMORY, released_at=at(5), ended_at=at(6))
+    assert timeline.headline(call) == "Released: the process went on with empty values."
+    assert "Released: the process may go on with empty values" in titles(call)
+
+
+def test_a_stuck_process_is_bad_though_delivered():
+    call = InvocationFactory(state=State.DELIVERED, confirmation=Confirmation.STUCK, ended_at=at(1))
+    assert timeline.tone_of(call) == "bad"
+    assert timeline.what_to_do(call)
+
+
+def test_a_story_makes_no_query(django_assert_num_queries):
+    call = InvocationFactory(state=State.DELIVERED, ended_at=at(1))
+    attempts = list(call.attempts.all())
+    with django_assert_num_queries(0):
+        timeline.story(call, attempts)
+
+
+def test_values_typed_and_raw():
+    call = InvocationFactory(
+        version=RobotVersionFactory(),
+        body__call=json.dumps({"properties": {"amount": "1000.50", "extra": {"0": "a"}}}),
+        body__result=json.dumps({"values": {"total": "2001.00", "ghost": "x"}}),
+    )
+    inputs = values_shown.inputs_of(call)
+    assert [(row.id, row.name, row.shown, row.raw, row.declared) for row in inputs.rows] == [
+        ("amount", "Amount", "1000.50", "1000.50", True),
+        ("extra", "", "", '{"0": "a"}', False),
+    ]
+    with translation.override("ru"):
+        assert values_shown.inputs_of(call).rows[0].shown == "1000,50"
+    outputs = values_shown.outputs_of(call)
+    assert [(row.id, row.raw, row.declared) for row in outputs.rows] == [
+        ("total", "2001.00", True),
+        ("ghost", "x", False),
+    ]
+
+
+def test_an_unreadable_value_hides_no_other():
+    payload = {"PROPERTIES": {"a": {"Type": "int"}, "b": {"Type": "int"}}}
+    call = InvocationFactory(
+        version=RobotVersionFactory(payload=payload),
+        body__call=json.dumps({"properties": {"a": "x", "b": "2"}}),
+    )
+    inputs = values_shown.inputs_of(call)
+    assert [row.shown for row in inputs.rows] == ["can't be read", "2"]
+    assert "“a”" in inputs.problem
+
+
+def test_a_call_without_a_body_or_with_a_broken_one_is_shown_all_the_same():
+    for call in (InvocationFactory(body=False), InvocationFactory(body__call="{", body__lines="x")):
+        assert values_shown.inputs_of(call).rows == []
+        assert values_shown.lines_of(call) == []
+        assert told(call)
