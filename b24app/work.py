@@ -10,20 +10,34 @@ from celery import shared_task
 import handlers.compute
 import handlers.delivery
 import handlers.sweeper
+import portals.sweep
+from portals import lease
+from robots.push import want_all
 
 log = structlog.get_logger(__name__)
 
+# A pass that takes longer (a dead portal is asked) does not keep the next one waiting for ever.
+_SWEEP_SECONDS = 60.0
+
+SWEEPS: dict[str, Callable[[], object]] = {
+    "handlers": handlers.sweeper.sweep,
+    "portals": lambda: portals.sweep.sweep(after=want_all),
+}
+
 
 def sweep() -> None:
-    """One pass of every room; a room that fails does not keep the others from theirs."""
-    for room in SWEEPS:
+    """One pass of every room; a room that is being swept elsewhere, or fails, does not keep the others."""
+    for room, work in SWEEPS.items():
+        held = lease.take(f"sweep:{room}", _SWEEP_SECONDS)
+        if held is None:
+            continue
         try:
-            room()
+            work()
         except Exception:
-            log.exception("a sweep failed", room=room.__module__)
+            log.exception("a sweep failed", room=room)
+        finally:
+            held.release()
 
-
-SWEEPS: list[Callable[[], object]] = [handlers.sweeper.sweep]
 
 QUEUES: dict[str, Callable[[], object]] = {
     "compute": handlers.compute.work,

@@ -9,6 +9,10 @@ class HandlersConfig(AppConfig):
 
     def ready(self) -> None:
         # Portals knows no other room: what its pages show of this one is handed to it here.
-        from handlers import portal_panels
+        from handlers import drain, portal_panels
+        from portals import crypto, wake
 
         portal_panels.append()
+        crypto.encrypted_columns.append(("handlers", "InvocationBody", "event_token"))
+        # Not in a command's or a test's own process: the thread runs where calls or wakes come in.
+        wake.idle_hooks.append(drain.tend)

@@ -95,7 +95,12 @@ class Invocation(models.Model):
     run = models.PositiveSmallIntegerField(_("run"), default=1)
     robot_code = models.CharField(_("robot"), max_length=128)
     version = models.ForeignKey(
-        RobotVersion, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("version"), db_index=False
+        RobotVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("version"),
+        db_index=False,
     )
     workflow_id = models.CharField(_("process"), max_length=128, blank=True)
     document_id = models.CharField(_("document"), max_length=255, blank=True)
@@ -113,7 +118,12 @@ class Invocation(models.Model):
     sends = models.PositiveSmallIntegerField(_("times sent"), default=0)
     repeats = models.PositiveSmallIntegerField(_("times the call came again"), default=0)
     sending = models.ForeignKey(
-        Sending, on_delete=models.SET_NULL, null=True, blank=True, db_index=False, verbose_name=_("last sending")
+        Sending,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        verbose_name=_("last sending"),
     )
 
     called_at = models.DateTimeField(_("called"))
@@ -157,7 +167,9 @@ class Invocation(models.Model):
                 condition=Q(state="ready"),
             ),
             models.Index(
-                fields=["lease_until"], name="invocation_leased", condition=Q(state__in=["computing", "sending"])
+                fields=["lease_until"],
+                name="invocation_leased",
+                condition=Q(state__in=["computing", "sending"]),
             ),
             models.Index(
                 fields=["deadline"],
@@ -170,7 +182,9 @@ class Invocation(models.Model):
                 condition=Q(confirm_at__isnull=False),
             ),
             models.Index(
-                fields=["state", "-id"], name="invocation_attention", condition=Q(state__in=["failed", "refused"])
+                fields=["state", "-id"],
+                name="invocation_attention",
+                condition=Q(state__in=["failed", "refused"]),
             ),
             models.Index(fields=["workflow_id"], name="invocation_workflow"),
             models.Index(fields=["document_id"], name="invocation_document"),

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import structlog
+from django.db import DatabaseError, InterfaceError
 
 from handlers.incoming import Incoming
 from handlers.known import KnownPortal
+from portals import pending
+from portals.claim import OPEN, Claim
+from portals.crypto import keyed_hash
+from portals.errors import Passes
+from portals.models import Application, PendingInstallation
 
 log = structlog.get_logger(__name__)
 
 
 def offer_tokens(portal: KnownPortal, call: Incoming) -> None:
-    """Hands the call's tokens to be verified in the background; never in the portal's request."""
+    """Keeps the call's tokens to be verified by the sweep, one call's at a time; never in the portal's request.
+
+    The call itself is stored already: what fails here costs nothing but the next call's offer.
+    """
+    refresh_token = call.tokens.get("refresh_token", "")
+    if not refresh_token:
+        return
+    claim = Claim(
+        way=OPEN,
+        member_id=portal.member_id,
+        refresh_token=refresh_token,
+        server_endpoint=call.tokens.get("server_endpoint", ""),
+        application_token=call.application_token,
+        brought=keyed_hash(refresh_token).hex(),
+    )
+    try:
+        waiting = PendingInstallation.objects.filter(
+            application_id=portal.application_id, member_id=portal.member_id
+        )
+        if not waiting.exists():
+            application = Application.objects.get(pk=portal.application_id)
+            pending.keep(application, claim, Passes("offered", "A call brought a token."))
+    except (DatabaseError, InterfaceError, Application.DoesNotExist):
+        log.exception("a call's tokens could not be kept", portal=portal.id)

@@ -47,3 +47,12 @@ def stack(request: pytest.FixtureRequest) -> servers.Stack:
     if reason:
         pytest.skip(f"{wanted}: {reason}")
     return wanted
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_background_work() -> None:
+    """What wake-up threads do between messages is called by tests themselves: a thread of the test process
+    would hold the test database open and race with what is asserted."""
+    from portals import wake
+
+    wake.idle_hooks.clear()
