@@ -83,17 +83,14 @@ def serve(job_fd: int, memory_mb: int) -> None:
     os.close(job_fd)
     pipe = Pipe(socket.socket(fileno=high))
     os.register_at_fork(after_in_child=pipe.channel.close)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    os.dup2(nowhere, 1)
     try:
         _set_up(memory_mb)
     except BaseException as error:  # SystemExit of a settings module too
         with contextlib.suppress(Closed):
             pipe.say({"broken": f"{type(error).__name__}: {error}"[:2000]})
         return
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    # Standard input and output are /dev/null from the start; errors while starting are for the operator.
+    os.dup2(1, 2)
     with contextlib.suppress(Closed):
         pipe.say({"ready": os.getpid()})
         while True:

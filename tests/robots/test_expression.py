@@ -247,7 +247,14 @@ def test_bombs_stay_small(source: str) -> None:
 
 def test_text_is_bounded_at_every_step() -> None:
     text = {"t": "x" * 60_000}
-    for source in ("t + t", "concat(t, t)", "replace(t, 'x', 'xx')", "left(t + t, 1)", "len(t + t)"):
+    for source in (
+        "t + t",
+        "concat(t, t)",
+        "replace(t, 'x', 'xx')",
+        "replace(t, 'x', t)",
+        "left(t + t, 1)",
+        "len(t + t)",
+    ):
         with pytest.raises(ExpressionError, match="65536"):
             parse(source, ["t"]).value(text)
     assert parse("len(t)", ["t"]).value(text) == 60_000

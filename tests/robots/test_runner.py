@@ -133,6 +133,12 @@ def test_a_thread_that_outlives_its_call_is_not_heard_in_the_next(warm: Runner) 
         assert warm.run(job("discount")).lines == ["counting call-1"]
 
 
+def test_a_thread_that_asks_after_its_call_takes_nothing_from_the_next(warm: Runner) -> None:
+    for _ in range(20):
+        assert warm.run(job("late_asks"), lambda method, params: {}).values == {"text": "returned"}
+        assert warm.run(job("discount")).values == {"total": "900.45"}
+
+
 def test_connections_are_closed_after_the_row(warm: Runner) -> None:
     assert [warm.run(job("connections")).values["text"] for _ in range(2)] == ["was closed", "was closed"]
 

@@ -66,7 +66,8 @@ def test_memory_is_watched_where_no_limit_holds() -> None:
         process = small._process
         assert process is not None
         process._most -= (4096 - 32) * 1024 * 1024
-        assert small.run(job("eats_slowly"), time_limit=60).cause == "memory"
+        outcome = small.run(job("eats_slowly"), time_limit=20)
+        assert (outcome.cause, outcome.error) == ("memory", {}), "seen from outside, not by the interpreter"
 
 
 def test_os_exit(runner: Runner) -> None:
@@ -150,8 +151,12 @@ def told(self, *a):
     original(self, *a)
     self.lines = Say()
 robots.runner._Row.__init__ = told
-if sys.argv[1] == "idle":
-    print(first, first, runner.pid, first, flush=True)
+heir = os.fork() if sys.argv[1] == "inherited" else None
+if heir == 0:
+    threading.Event().wait(60)
+    os._exit(0)
+if sys.argv[1] in ("idle", "inherited"):
+    print(heir or first, first, runner.pid, flush=True)
     threading.Event().wait()
 runner.run(job(sys.argv[1]), time_limit=600)
 """
@@ -182,6 +187,16 @@ def test_kill_9_of_the_parent_leaves_nobody(mode: str) -> None:
     finally:
         for pid in set(pids):
             end(pid)
+
+
+@LINUX
+def test_a_child_of_the_parent_that_inherited_the_pipe_keeps_nobody() -> None:
+    """The end of input never comes then: the guard sees that its parent is another."""
+    heir, *pids = _parent("inherited", lambda parent: parent.kill())
+    try:
+        assert all(gone(pid) for pid in pids)
+    finally:
+        end(heir)
 
 
 @LINUX

@@ -69,6 +69,7 @@ def test_a_day_that_has_no_midnight() -> None:
         ("double", 10**30),
         pytest.param("double", 10**5000, id="huge"),
         ("date", "2026-11-24"),
+        ("date", datetime(2026, 11, 24, 10)),
         ("datetime", datetime(2026, 11, 24, 10)),
         ("string", 5),
         ("string", b"bytes"),

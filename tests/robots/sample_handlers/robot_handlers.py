@@ -252,10 +252,9 @@ def connections(call: Call) -> Result:
 
 @robot_handler("sample.eats_slowly")
 def eats_slowly(call: Call) -> Result:
-    held = []
-    while True:
-        held.append(bytearray(b"x" * 4 * 1024 * 1024))
-        time.sleep(0.01)
+    held = [bytearray(b"x" * 128 * 1024 * 1024)]
+    time.sleep(30)
+    return Result({"text": str(len(held))})
 
 
 @robot_handler("sample.scribbles")
@@ -293,3 +292,18 @@ def kills_group(call: Call) -> Result:
     os.killpg(0, signal.SIGTERM)
     time.sleep(60)
     return Result({})
+
+
+@robot_handler("sample.late_asks")
+def late_asks(call: Call) -> Result:
+    """A thread that outlives its call and goes on asking the portal."""
+
+    def ask() -> None:
+        while True:
+            try:
+                call.portal.client.call("profile")
+            except RuntimeError:
+                return
+
+    threading.Thread(target=ask, daemon=True).start()
+    return Result({"text": "returned"})
