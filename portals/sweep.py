@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db.models import F, Q, Value
+from django.db.models import CharField, F, Q, Value
 from django.db.models.functions import Concat
 
 from portals import finish, lease, pending, refresh
@@ -30,7 +30,8 @@ _MOST = 20
 
 
 def sweep(after: After | None = None) -> dict[str, int]:
-    """One pass; each part on its own, so that one failing holds up no other. Returns what each did.
+    """One pass; each part on its own, so that one failing holds up no other. Returns how many each
+    did; "failed" counts the parts that failed.
 
     `after(portal)` is called for portals whose installation was finished, so that their robots are pushed at
     once (a lost hint is healed by the robots' own sweep).
@@ -49,6 +50,7 @@ def sweep(after: After | None = None) -> dict[str, int]:
         try:
             done[name] = part()
         except Exception:
+            done["failed"] = done.get("failed", 0) + 1
             log.exception("The sweep of portals failed in %s; the next pass tries again.", name)
     return done
 
@@ -88,7 +90,7 @@ def _finish() -> int:
     """Portals where events are not bound to our present address, or installFinish is owed."""
     rows = (
         Portal.objects.filter(state=Portal.State.INSTALLED, token_state=Portal.Token.WORKING, trouble="")
-        .annotate(ours=Concat(Value(_before_slug()), F("application__slug"), Value("/events/")))
+        .annotate(ours=_address())
         .filter(~Q(events_bound_to=F("ours")) | Q(install_finished=False))
         .select_related("application")
     )
@@ -105,8 +107,10 @@ def _finish() -> int:
     return done
 
 
-def _before_slug() -> str:
-    return f"{settings.PUBLIC_URL}/b24/"
+def _address() -> Concat:
+    """SQL for `finish.address`."""
+    before = Value(f"{settings.PUBLIC_URL}/b24/")
+    return Concat(before, F("application__slug"), Value("/events/"), output_field=CharField())
 
 
 def _ask_troubled() -> int:

@@ -1,0 +1,313 @@
+"""Installation by all three ways, trusted only as contract §3 says; against the sandbox."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+import requests
+
+from portals import sweep
+from portals.client import PortalClient
+from portals.clock import db_now
+from portals.models import PendingInstallation, Portal
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_frame_installs_verifies_and_binds(world, installed):
+    told = world.install()
+    assert told["status"] == 200
+    assert "installFinish" in told["body"]
+    portal = Portal.objects.get()
+    assert (portal.member_id, portal.state, portal.installation) == (world.member_id, "installed", 1)
+    assert portal.token_state == "working"
+    assert portal.token_is_admin is True
+    assert portal.application_token == told["application_token"]
+    assert portal.client_endpoint == f"{world.sandbox.base}/p/alfa/rest/"
+    assert portal.language == "ru"
+    assert portal.date_format == "DMY"
+    assert portal.time_zone_source == "server"
+    assert portal.events_bound_to == f"{world.address}events/"
+    assert [found.pk for found in installed] == [portal.pk]
+    assert PortalClient(portal).call("profile")["ADMIN"] is True
+
+
+def test_the_event_installs_once_however_often_it_comes(world, installed):
+    told = world.install(way="event", repeat=3)
+    assert told["status"] == 200
+    portal = Portal.objects.get()
+    assert portal.installation == 1
+    assert portal.token_is_admin is True
+    assert len(installed) == 1
+    # A second exchange of a spent token would have cost us the portal.
+    assert PortalClient(portal).call("profile")
+
+
+def test_both_events_are_bound_once(world):
+    world.install()
+    world.install()
+    portal = Portal.objects.get()
+    bound = PortalClient(portal).call("event.get")
+    assert sorted(row["event"].upper() for row in bound) == ["ONAPPUNINSTALL", "ONAPPUPDATE"]
+    assert {row["handler"] for row in bound} == {f"{world.address}events/"}
+
+
+def test_an_old_address_is_unbound_and_the_new_one_bound(world):
+    world.install()
+    portal = Portal.objects.get()
+    for event in ("ONAPPUPDATE", "ONAPPUNINSTALL"):
+        PortalClient(portal).call("event.unbind", {"event": event, "handler": f"{world.address}events/"})
+        PortalClient(portal).call(
+            "event.bind", {"event": event, "handler": "http://old.example.com/b24/main/events/"}
+        )
+    Portal.objects.update(events_bound_to="http://old.example.com/b24/main/events/")
+    assert sweep.sweep()["finished"] == 1
+    bound = PortalClient(portal).call("event.get")
+    assert {row["handler"] for row in bound} == {f"{world.address}events/"}
+
+
+def test_an_employees_form_changes_neither_token_nor_application_token(world):
+    first = world.install()
+    before = Portal.objects.get()
+    told = world.open(user=2)
+    assert told["status"] == 200
+    forged = forged_form(world, user=2, application_token="attackers-token-123456")
+    assert forged.status_code == 200
+    after = Portal.objects.get()
+    assert after.application_token == first["application_token"]
+    assert after.refresh_token == before.refresh_token
+    assert after.token_user_id == before.token_user_id == 1
+    assert after.installation == before.installation
+
+
+def test_an_employee_first_then_an_administrator(world, installed):
+    told = world.install(user=2)
+    assert "administrator" in told["body"] or "администратор" in told["body"]
+    portal = Portal.objects.get()
+    assert portal.token_is_admin is False
+    assert portal.application_token == told["application_token"]
+    world.open(user=1)
+    portal.refresh_from_db()
+    assert portal.token_is_admin is True
+    assert portal.token_user_id == 1
+
+
+def test_an_employees_token_serves_where_none_works(world):
+    first = world.install()
+    Portal.objects.update(token_state="lost")
+    forged_form(world, user=2, application_token="attackers-token-123456")
+    portal = Portal.objects.get()
+    assert portal.token_state == "working"
+    assert portal.token_is_admin is False
+    assert portal.application_token == first["application_token"]
+    assert PortalClient(portal).call("profile")["ADMIN"] is False
+
+
+def test_an_administrators_new_application_token_leaves_the_former_for_ten_minutes(world):
+    first = world.install()
+    told = world.install(application_token="new")
+    portal = Portal.objects.get()
+    assert portal.application_token == told["application_token"] != first["application_token"]
+    assert portal.former_application_token == first["application_token"]
+    left = portal.former_until - db_now()
+    assert dt.timedelta(minutes=9) < left <= dt.timedelta(minutes=10)
+    assert portal.installation == 2
+    Portal.objects.update(former_until=db_now() - dt.timedelta(seconds=1))
+    assert sweep.sweep()["former_tokens"] == 1
+    portal.refresh_from_db()
+    assert portal.former_application_token == ""
+
+
+def test_update_and_uninstall_and_reinstall(world, installed):
+    first = world.install()
+    told = world.sandbox.post(
+        "portals/alfa/update", client_id=world.application.client_id, version=2, application_token="new"
+    )
+    assert told["sent"] == 1
+    until(lambda: Portal.objects.get().installation == 2)
+    portal = Portal.objects.get()
+    assert portal.application_token != first["application_token"]
+    assert portal.former_application_token == first["application_token"]
+    until(lambda: len(installed) == 2)
+    until(lambda: Portal.objects.get().events_bound_to)
+    world.sandbox.post("portals/alfa/uninstall", client_id=world.application.client_id)
+    until(lambda: Portal.objects.get().state == "uninstalled")
+    portal = Portal.objects.get()
+    assert portal.installation == 3
+    assert portal.token_state == "none"
+    assert portal.refresh_token == portal.application_token == portal.former_application_token == ""
+    world.install()
+    portal = Portal.objects.get()
+    assert (portal.state, portal.installation, portal.token_state) == ("installed", 4, "working")
+    assert len(installed) == 3
+
+
+def test_the_token_server_down_keeps_the_form_and_finishes_the_page(world, installed):
+    world.sandbox.post("servers/west/faults", kind="down")
+    told = world.install()
+    assert told["status"] == 200
+    assert "installFinish" in told["body"]
+    assert not Portal.objects.exists()
+    row = PendingInstallation.objects.get()
+    assert row.member_id == world.member_id
+    assert told["application_token"] not in row.claim_hash.hex()
+    world.sandbox.delete("servers/west/faults")
+    assert sweep.sweep()["installations"] == 0  # not due yet
+    PendingInstallation.objects.update(next_try_at=db_now())
+    given = []
+    assert sweep.sweep(given.append)["installations"] == 1
+    portal = Portal.objects.get()
+    assert portal.token_state == "working"
+    assert [found.pk for found in given] == [portal.pk]
+    assert not PendingInstallation.objects.exists()
+
+
+def test_a_claim_for_another_member_id_is_refused(world):
+    sandbox = world.sandbox
+    other = sandbox.portal("beta", users=[{"id": 1, "name": "Eve", "admin": True}])
+    sandbox.post("portals/beta/install", client_id=world.application.client_id, way="frame")
+    world.install()
+    victim = Portal.objects.get(member_id=world.member_id)
+    form = frame_form(world, portal="beta")
+    form["member_id"] = world.member_id
+    form["APPLICATION_TOKEN"] = "attackers-token-123456"
+    answer = requests.post(
+        f"{world.address}install/?DOMAIN=evil.com&PROTOCOL=1&LANG=en", data=form, timeout=30
+    )
+    assert answer.status_code == 403
+    after = Portal.objects.get(pk=victim.pk)
+    assert after.application_token == victim.application_token
+    assert after.refresh_token == victim.refresh_token
+    assert other != world.member_id
+
+
+def test_a_form_never_sends_us_to_its_own_token_server(world, server):
+    form = {
+        "AUTH_ID": "x" * 30,
+        "REFRESH_ID": "y" * 30,
+        "member_id": "f" * 32,
+        "APPLICATION_TOKEN": "z" * 30,
+        "SERVER_ENDPOINT": f"{server.base}/rest/",
+    }
+    domain = server.base.removeprefix("http://")
+    answer = requests.post(
+        f"{world.address}install/?DOMAIN={domain}&PROTOCOL=0&LANG=en", data=form, timeout=30
+    )
+    assert answer.status_code == 403
+    assert server.asked == []
+    assert not Portal.objects.exists()
+    # It was asked at an allowed one, with our secret in the body.
+    assert world.sandbox.server_log()
+
+
+def test_only_the_portal_may_frame_its_page(world):
+    world.install()
+    form = frame_form(world)
+    answer = requests.post(f"{world.address}?DOMAIN=evil.com&PROTOCOL=1&LANG=en", data=form, timeout=30)
+    assert answer.headers["Content-Security-Policy"] == f"frame-ancestors {world.sandbox.base}"
+    assert "X-Frame-Options" not in answer.headers
+    refused = requests.post(
+        f"{world.address}?DOMAIN=evil.com%0aX;*&PROTOCOL=1&LANG=en",
+        data={**form, "REFRESH_ID": "q" * 9},
+        timeout=30,
+    )
+    assert "evil" not in refused.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("data", "headers", "status"),
+    [
+        (b"", {}, 400),
+        (b"member_id=x", {}, 400),
+        (b"member_id=" + b"a" * 32, {}, 400),
+        (b"member_id=<script>&REFRESH_ID=abcdef", {}, 400),
+        (b"{}", {"Content-Type": "application/json"}, 415),
+        (b"a=" + b"x" * (2 * 1024 * 1024), {}, 413),
+        (b"a=1&" * 20_001, {}, 413),
+    ],
+)
+def test_malformed_forms_are_refused_with_a_sentence(world, data, headers, status):
+    told = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    answer = requests.post(f"{world.address}install/", data=data, headers=told, timeout=30)
+    assert answer.status_code == status
+    assert answer.text.endswith(".")
+    assert "script" not in answer.text
+
+
+def test_an_unknown_application_is_404(world):
+    address = world.address.replace("/main/", "/other/")
+    for page in ("", "install/", "events/"):
+        assert requests.post(address + page, data={"a": "1"}, timeout=30).status_code == 404
+
+
+def test_a_forged_uninstall_does_nothing(world):
+    world.install()
+    for token in ("wrong-token-123456", ""):
+        form = {
+            "event": "ONAPPUNINSTALL",
+            "data[CLEAN]": "1",
+            "ts": "1700000000",
+            "auth[member_id]": world.member_id,
+            "auth[application_token]": token,
+        }
+        assert requests.post(f"{world.address}events/", data=form, timeout=30).status_code == 403
+    assert Portal.objects.get().state == "installed"
+
+
+def test_a_former_token_and_a_late_uninstall_do_nothing(world):
+    first = world.install()
+    second = world.install(application_token="new")
+    form = {"event": "ONAPPUNINSTALL", "auth[member_id]": world.member_id}
+    for token, ts in (
+        (first["application_token"], db_now().timestamp()),
+        (second["application_token"], db_now().timestamp() - 3600),
+    ):
+        form |= {"auth[application_token]": token, "ts": str(int(ts))}
+        requests.post(f"{world.address}events/", data=form, timeout=30)
+        assert Portal.objects.get().state == "installed"
+
+
+def test_at_most_two_forms_are_verified_at_once(world):
+    from portals import install
+
+    assert install._slots.acquire(blocking=False)
+    assert install._slots.acquire(blocking=False)
+    try:
+        told = world.install()
+        assert told["status"] == 200
+        assert PendingInstallation.objects.get().error.startswith("busy")
+        assert world.sandbox.server_log() == []
+    finally:
+        install._slots.release()
+        install._slots.release()
+
+
+def frame_form(world, portal="alfa", user=1):
+    """What the portal's frame would post, with tokens made for it: taken from the sandbox's own call."""
+    from tests.portals.lab import Server
+
+    catcher = Server()
+    catcher.reply = lambda path, params: (200, b"<html></html>", {})
+    try:
+        world.sandbox.post(
+            f"portals/{portal}/open",
+            client_id=world.application.client_id,
+            user=user,
+            url=f"{catcher.base}/b24/main/",
+        )
+        return dict(catcher.asked[0][1])
+    finally:
+        catcher.stop()
+
+
+def forged_form(world, user, **changed):
+    form = frame_form(world, user=user)
+    form |= {name.upper() if name == "application_token" else name: value for name, value in changed.items()}
+    return requests.post(f"{world.address}install/?DOMAIN=x.com&PROTOCOL=1&LANG=en", data=form, timeout=30)
+
+
+def until(question):
+    from tests.system.processes import until as wait
+
+    wait(question, "the event's effect", 20)
