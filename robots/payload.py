@@ -8,7 +8,6 @@ shows them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -135,19 +134,6 @@ def update_fields(old: Payload | None, new: Payload) -> dict[str, Any]:
 def loses_subscription(old: Payload, new: Payload) -> bool:
     """Whether USE_SUBSCRIPTION would have to go back to absent, which no update can do (§5)."""
     return "USE_SUBSCRIPTION" in old and "USE_SUBSCRIPTION" not in new
-
-
-# PHP cuts a query string's key at brackets and strips its leading spaces: some options' values can't be said.
-_UNSPEAKABLE_KEY = re.compile(r"^$|^\s|[\[\]\x00]")
-
-
-def fits_query_string(value: Any) -> bool:
-    """Whether every key survives a batch's query string; `client.can_batch` looks at the values (§4)."""
-    if isinstance(value, Mapping):
-        return not any(_UNSPEAKABLE_KEY.search(str(key)) for key in value) and all(
-            fits_query_string(item) for item in value.values()
-        )
-    return all(fits_query_string(item) for item in value) if isinstance(value, list) else True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from robots.payload import (
     add_fields,
     diff,
     dump,
-    fits_query_string,
     for_portal,
     load,
     loses_subscription,
@@ -179,9 +178,3 @@ def test_differences_are_told_field_by_field() -> None:
 def test_an_order_alone_is_a_difference() -> None:
     other = payload(properties=list(reversed(FULL["properties"])))
     assert [change.field for change in diff(payload(), other)] == ["PROPERTIES (order)"]
-
-
-@pytest.mark.parametrize("key", ["a]b", "a[b", "", " a"])
-def test_keys_that_a_query_string_can_not_say(key: str) -> None:
-    assert not fits_query_string({"PROPERTIES": {"x": {"Options": {key: "T"}}}})
-    assert fits_query_string({"PROPERTIES": {"x": {"Options": {"a b": key or "T"}}}, "FILTER": [["crm"]]})
