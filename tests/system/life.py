@@ -65,6 +65,9 @@ def connect(hub: Hub, name: str, **settings: Any) -> str:
     back = person.get(answered.headers["Location"], allow_redirects=True)
     assert back.status_code == 200, back.text[:500]
     until_installed(hub, member_id)
+    # OAuth brings tokens and no application_token: that comes with the first opening (§3).
+    opened = hub.control.post(f"portals/{name}/open", client_id=CLIENT_ID)
+    assert opened["status"] == 200, opened
     return member_id
 
 

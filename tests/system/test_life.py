@@ -58,7 +58,7 @@ def test_the_whole_life_of_a_robot(hub: Hub, tmp_path: Path) -> None:
 
     # One that does not wait is taken in and computed; nothing is sent.
     note = control.run("alfa", CLIENT_ID, "note", properties={"text": "hello"}, document=life.DEAL)
-    assert control.finished("alfa", note)["handler_status"] == 200
+    until(lambda: control.process("alfa", note)["handler_status"] == 200, "the note's call was taken in")
     assert life.until_all_ended(hub) == {"delivered": 7, "not_awaited": 1}
     for name in ("alfa", "beta", "gamma"):
         stats = control.stats(name)
