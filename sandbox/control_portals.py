@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox import faults, settings, views
+from sandbox import faults, placement, settings, views
 from sandbox.control_routes import Ask, Route
 from sandbox.model import Process
 from sandbox.world import ControlError, flag
@@ -76,6 +76,19 @@ def open_page(ask: Ask) -> dict[str, Any]:
     url = str(ask.body.get("url") or "")
     return ask.sandbox.installations.open(
         ask.portal, ask.wanted("client_id"), int(ask.body.get("user", 1)), url
+    )
+
+
+def settings_page(ask: Ask) -> dict[str, Any]:
+    """Opens a robot's own settings page as the portal's dialog does (§8)."""
+    return placement.post_dialog(
+        ask.sandbox.installations,
+        ask.portal,
+        ask.wanted("client_id"),
+        ask.wanted("code"),
+        str(ask.body.get("document", "DEAL")),
+        dict(ask.body.get("values") or {}),
+        int(ask.body.get("user", 1)),
     )
 
 
@@ -255,6 +268,7 @@ ROUTES = [
     Route("POST", "portals/{name}/reset", reset),
     Route("POST", "portals/{name}/install", install),
     Route("POST", "portals/{name}/open", open_page),
+    Route("POST", "portals/{name}/placement", settings_page),
     Route("POST", "portals/{name}/finish", finish),
     Route("POST", "portals/{name}/update", update),
     Route("POST", "portals/{name}/uninstall", uninstall),

@@ -23,7 +23,9 @@ class Installations:
     def record(
         self, portal: Portal, application: Application, user_id: int, token: str = "", drop: bool = False
     ) -> Install:
-        """The installation on the portal: a new one, or the one there is, with what it registered or without."""
+        """The installation on the portal: a new one, or the one there is, with what it registered or
+        without.
+        """
         with self.world.lock:
             former = portal.installs.get(application.client_id)
             install = former or Install(self.world.serial(), application.client_id, secrets.token_hex(16))

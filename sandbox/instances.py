@@ -69,8 +69,8 @@ def instances(call: Call) -> Page:
 def candidates(portal: Portal, rule: dict[str, Any]) -> list[Process]:
     """Processes the ID filter names, found without a walk over all; takes the condition out of the rule.
 
-    Whether a portal takes a list of ids is unproven (§7), so ``ids_filter`` plays it: list (it does), one (only
-    the last of them counts), none (lists nothing), all (the list is ignored).
+    Whether a portal takes a list of ids is unproven (§7), so ``ids_filter`` plays it: list (it does), one
+    (the last of them counts), none (lists nothing), all (the list is ignored).
     """
     for key in ("ID", "=ID", "@ID"):
         value = rule.get(key)

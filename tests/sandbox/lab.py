@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import requests
 
 ROOT = Path(__file__).parents[2]
+OWN = "the lab's own"
 NUMBERS = itertools.count(1)
 
 
@@ -113,7 +114,9 @@ class Process:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("sandbox listening on "), line + (self.process.stderr.read() if not line else "")
+        assert line.startswith("sandbox listening on "), line + (
+            self.process.stderr.read() if not line else ""
+        )
         self.base = line.split()[-1]
         self.web = requests.Session()
         self.web.trust_env = False
@@ -213,11 +216,11 @@ class Lab:
         self.control("open", client_id=self.client_id, user=user, url=self.hub.url + self.install_path)
         return self.hub.at(self.install_path)[-1].form["AUTH_ID"]
 
-    def rest(self, method: str, params: Any = None, token: str | None = "own", **more: Any) -> Answer:
+    def rest(self, method: str, params: Any = None, token: str | None = OWN, **more: Any) -> Answer:
         """POST as JSON with the token in the body; raises requests.ConnectionError where it is dropped."""
         body = dict(params or {})
         if token is not None:
-            body["auth"] = self.token if token == "own" else token
+            body["auth"] = self.token if token == OWN else token
         return self.raw("POST", self.endpoint + method, json=body, **more)
 
     def raw(self, verb: str, url: str, **more: Any) -> Answer:
@@ -243,7 +246,9 @@ class Lab:
             "RETURN_PROPERTIES": {"total": {"Name": "Total", "Type": "double"}},
             **changes,
         }
-        return self.rest("bizproc.robot.add", {key: value for key, value in body.items() if value is not None})
+        return self.rest(
+            "bizproc.robot.add", {key: value for key, value in body.items() if value is not None}
+        )
 
     def run(self, code: str = "discount", **more: Any) -> Any:
         """Starts a process and waits until its call has arrived; gives the process and the form."""
@@ -254,7 +259,11 @@ class Lab:
         """The form of the process's call (the last that has come, but at least ``number`` before it)."""
 
         def found() -> Any:
-            mails = [mail for mail in self.hub.at(self.handler_path) if mail.form.get("workflow_id") == process["id"]]
+            mails = [
+                mail
+                for mail in self.hub.at(self.handler_path)
+                if mail.form.get("workflow_id") == process["id"]
+            ]
             return mails[number].form if len(mails) > number else None
 
         form: dict[str, str] = eventually(found)
@@ -264,7 +273,10 @@ class Lab:
         return self.read(f"processes/{process['id']}")
 
     def send(self, form: dict[str, str], values: Any = None, log: str | None = None) -> Answer:
-        body: dict[str, Any] = {"EVENT_TOKEN": form["event_token"], "RETURN_VALUES": {"total": "1"} if values is None else values}
+        body: dict[str, Any] = {
+            "EVENT_TOKEN": form["event_token"],
+            "RETURN_VALUES": {"total": "1"} if values is None else values,
+        }
         if log is not None:
             body["LOG_MESSAGE"] = log
         return self.rest("bizproc.event.send", body)

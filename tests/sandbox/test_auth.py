@@ -112,7 +112,9 @@ def test_s2_access_life_and_all_expired_on_order(make_lab: Callable[..., Lab]) -
 
 def test_s2_code_works_once_and_for_30_seconds(lab: Lab) -> None:
     def code() -> str:
-        answer = lab.raw("GET", f"{lab.sandbox.base}/p/{lab.name}/oauth/authorize/?client_id={lab.client_id}&state=s%201")
+        answer = lab.raw(
+            "GET", f"{lab.sandbox.base}/p/{lab.name}/oauth/authorize/?client_id={lab.client_id}&state=s%201"
+        )
         assert answer.status == 302
         query = dict(part.split("=") for part in answer.headers["Location"].partition("?")[2].split("&"))
         assert query["state"] == "s+1"
@@ -172,7 +174,9 @@ def test_s2_token_server_down_html_silent(lab: Lab) -> None:
     order(kind="down_after")
     with pytest.raises(requests.ConnectionError):
         exchange(lab)
-    assert exchange(lab).json["error"] == "invalid_grant", "the answer was lost, the token is spent all the same"
+    assert exchange(lab).json["error"] == "invalid_grant", (
+        "the answer was lost, the token is spent all the same"
+    )
     log = lab.sandbox.get("servers/west/log?limit=5000")["items"]
     mine = [entry for entry in log if entry.get("client_id") == lab.client_id]
     assert mine[-1]["killed"] is True
@@ -237,7 +241,10 @@ def test_s4_scope_plan_and_unknown_method(lab: Lab) -> None:
     lab.set(automation=False)
     for method in ("bizproc.robot.list", "bizproc.event.send", "bizproc.activity.log"):
         assert lab.rest(method).error[1] == "ERROR_METHOD_NOT_FOUND"
-    assert lab.rest("method.get", {"name": "bizproc.robot.add"}).result == {"isExisting": False, "isAvailable": False}
+    assert lab.rest("method.get", {"name": "bizproc.robot.add"}).result == {
+        "isExisting": False,
+        "isAvailable": False,
+    }
 
 
 def test_s4_moved_domain_redirects_and_the_token_server_tells_the_new_one(lab: Lab) -> None:
@@ -248,7 +255,10 @@ def test_s4_moved_domain_redirects_and_the_token_server_tells_the_new_one(lab: L
     assert answer.json is None
     fresh = exchange(lab).json
     assert fresh["client_endpoint"] == moved["client_endpoint"] != lab.endpoint
-    assert lab.raw("POST", fresh["client_endpoint"] + "profile", json={"auth": fresh["access_token"]}).status == 200
+    assert (
+        lab.raw("POST", fresh["client_endpoint"] + "profile", json={"auth": fresh["access_token"]}).status
+        == 200
+    )
     lab.control("move", name=f"{lab.name}-newer", status=301)
     assert lab.rest("profile").status == 301
 
@@ -267,7 +277,13 @@ def test_s1_a_portal_is_reached_by_host_as_well(lab: Lab, sandbox: Process) -> N
 def test_s4_webhook_has_no_application_context(lab: Lab) -> None:
     webhook = lab.portal["webhook"]
     assert lab.raw("POST", webhook + "profile").result["ID"] == "1"
-    for method in ("bizproc.robot.add", "bizproc.robot.list", "bizproc.activity.delete", "event.bind", "app.info"):
+    for method in (
+        "bizproc.robot.add",
+        "bizproc.robot.list",
+        "bizproc.activity.delete",
+        "event.bind",
+        "app.info",
+    ):
         status, code, text = lab.raw("POST", webhook + method, json={"CODE": "x"}).error
         assert (status, code, text) == (403, "ACCESS_DENIED", "Application context required")
     assert lab.raw("POST", f"{lab.endpoint}1/wrong/profile").error[:2] == (403, "INVALID_CREDENTIALS")
@@ -287,8 +303,15 @@ def test_s4_methods_about_the_caller(lab: Lab) -> None:
 def test_s4_time_block_is_there_and_operating_only_in_the_cloud(make_lab: Callable[..., Lab]) -> None:
     block = make_lab().rest("profile").json["time"]
     assert set(block) == {
-        "start", "finish", "duration", "processing", "date_start", "date_finish", "operating", "operating_reset_at",
-    }  # fmt: skip
+        "start",
+        "finish",
+        "duration",
+        "processing",
+        "date_start",
+        "date_finish",
+        "operating",
+        "operating_reset_at",
+    }
     box = make_lab(edition="box").rest("profile").json["time"]
     assert not {"operating", "operating_reset_at"} & set(box)
 

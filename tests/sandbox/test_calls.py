@@ -11,8 +11,14 @@ import pytest
 from tests.sandbox.lab import Lab, eventually
 
 KINDS = {
-    "flag": "bool", "day": "date", "moment": "datetime", "sum": "double", "who": "user", "text": "string", "tags": "string",
-}  # fmt: skip
+    "flag": "bool",
+    "day": "date",
+    "moment": "datetime",
+    "sum": "double",
+    "who": "user",
+    "text": "string",
+    "tags": "string",
+}
 
 
 def typed(lab: Lab) -> None:
@@ -62,14 +68,25 @@ def test_s6_tokens_may_be_missing(lab: Lab) -> None:
 
 def test_s6_values_in_the_portals_formats(make_lab: Callable[..., Lab]) -> None:
     values = {
-        "flag": True, "day": "2026-11-24", "moment": "2026-11-24T15:04:05+00:00", "sum": 5.0, "who": 5, "tags": ["a", "b"],
-    }  # fmt: skip
+        "flag": True,
+        "day": "2026-11-24",
+        "moment": "2026-11-24T15:04:05+00:00",
+        "sum": 5.0,
+        "who": 5,
+        "tags": ["a", "b"],
+    }
     lab = make_lab()
     typed(lab)
     assert sent(lab.run(properties=values)[1]) == {
-        "flag": "Y", "day": "11/24/2026", "moment": "11/24/2026 10:04:05 am", "sum": "5", "who": "user_5", "text": "usual",
-        "tags][0": "a", "tags][1": "b",
-    }  # fmt: skip
+        "flag": "Y",
+        "day": "11/24/2026",
+        "moment": "11/24/2026 10:04:05 am",
+        "sum": "5",
+        "who": "user_5",
+        "text": "usual",
+        "tags][0": "a",
+        "tags][1": "b",
+    }
     russian = make_lab(server="ru")
     typed(russian)
     found = sent(russian.run(properties=values)[1])
@@ -114,7 +131,9 @@ def test_s6_nothing_is_sent_again(lab: Lab) -> None:
     lab.sandbox.post("clock", {"advance": 86400})
     del lab.hub.answers[lab.handler_path]
     lab.run()
-    assert len([mail for mail in lab.hub.at(lab.handler_path) if mail.form["workflow_id"] == process["id"]]) == 1
+    assert (
+        len([mail for mail in lab.hub.at(lab.handler_path) if mail.form["workflow_id"] == process["id"]]) == 1
+    )
     stats = lab.stats()
     assert (stats["handler_failed"], stats["handler_ok"]) == (1, 1)
 

@@ -11,11 +11,23 @@ from tests.sandbox.lab import Lab, eventually
 def test_s3_frame_brings_all_fields(lab: Lab) -> None:
     mail = lab.hub.at(lab.install_path)[-1]
     assert set(mail.query) == {"DOMAIN", "PROTOCOL", "LANG", "APP_SID"}
-    assert (mail.query["DOMAIN"], mail.query["PROTOCOL"], mail.query["LANG"]) == (lab.portal["domain"], "0", "en")
+    assert (mail.query["DOMAIN"], mail.query["PROTOCOL"], mail.query["LANG"]) == (
+        lab.portal["domain"],
+        "0",
+        "en",
+    )
     assert set(mail.form) == {
-        "AUTH_ID", "AUTH_EXPIRES", "REFRESH_ID", "SERVER_ENDPOINT", "APPLICATION_TOKEN", "APPLICATION_SCOPE", "member_id",
-        "status", "PLACEMENT", "PLACEMENT_OPTIONS",
-    }  # fmt: skip
+        "AUTH_ID",
+        "AUTH_EXPIRES",
+        "REFRESH_ID",
+        "SERVER_ENDPOINT",
+        "APPLICATION_TOKEN",
+        "APPLICATION_SCOPE",
+        "member_id",
+        "status",
+        "PLACEMENT",
+        "PLACEMENT_OPTIONS",
+    }
     assert mail.form["member_id"] == lab.portal["member_id"]
     assert mail.form["SERVER_ENDPOINT"] == lab.portal["server_endpoint"]
     assert mail.form["PLACEMENT"] == "DEFAULT"
@@ -28,7 +40,9 @@ def test_s3_install_finish_is_owed_until_the_page_calls_it(lab: Lab) -> None:
     assert (answer["status"], answer["installed"]) == (200, False)
     assert lab.rest("app.info").result["INSTALLED"] is False
     lab.rest("event.bind", {"event": "ONAPPUPDATE", "handler": lab.events})
-    assert lab.control("update", client_id=lab.client_id, drop=False)["sent"] == 0, "no events before installFinish"
+    assert lab.control("update", client_id=lab.client_id, drop=False)["sent"] == 0, (
+        "no events before installFinish"
+    )
     lab.control("finish", client_id=lab.client_id)
     assert lab.rest("app.info").result["INSTALLED"] is True
     assert lab.control("update", client_id=lab.client_id)["sent"] == 1
@@ -60,12 +74,23 @@ def test_s3_onappinstall_brings_all_fields_and_may_repeat(lab: Lab) -> None:
     assert form["event"] == "ONAPPINSTALL"
     assert {"event_handler_id", "ts"} <= set(form)
     assert {key for key in form if key.startswith("data")} == {
-        "data[VERSION]", "data[ACTIVE]", "data[INSTALLED]", "data[LANGUAGE_ID]",
-    }  # fmt: skip
+        "data[VERSION]",
+        "data[ACTIVE]",
+        "data[INSTALLED]",
+        "data[LANGUAGE_ID]",
+    }
     wanted = (
-        "access_token", "refresh_token", "expires_in", "scope", "domain", "server_endpoint", "client_endpoint", "status",
-        "member_id", "application_token",
-    )  # fmt: skip
+        "access_token",
+        "refresh_token",
+        "expires_in",
+        "scope",
+        "domain",
+        "server_endpoint",
+        "client_endpoint",
+        "status",
+        "member_id",
+        "application_token",
+    )
     assert {f"auth[{name}]" for name in wanted} <= set(form)
     assert form["auth[application_token]"] == answer["application_token"]
     assert lab.rest("profile", token=form["auth[access_token]"]).result["ADMIN"] is True
@@ -79,8 +104,12 @@ def test_s3_events_reach_only_what_was_bound(lab: Lab) -> None:
     assert form["event"] == "ONAPPUNINSTALL"
     assert (form["data[CLEAN]"], form["data[LANGUAGE_ID]"]) == ("1", "en")
     assert {key for key in form if key.startswith("auth")} == {
-        "auth[domain]", "auth[server_endpoint]", "auth[client_endpoint]", "auth[member_id]", "auth[application_token]",
-    }, "no tokens"  # fmt: skip
+        "auth[domain]",
+        "auth[server_endpoint]",
+        "auth[client_endpoint]",
+        "auth[member_id]",
+        "auth[application_token]",
+    }, "no tokens"
     assert lab.rest("profile").error[1] == "APPLICATION_NOT_FOUND", "its tokens are gone at once"
 
 
@@ -142,8 +171,12 @@ def test_s3_any_user_opens_the_page_with_tokens_of_his_own(lab: Lab) -> None:
     assert answer["status"] == 200
     token = lab.hub.at(lab.install_path)[-1].form["AUTH_ID"]
     assert lab.rest("profile", token=token).result == {
-        **lab.rest("profile").result, "ID": "5", "ADMIN": False, "NAME": "Vera", "LAST_NAME": "Stone",
-    }  # fmt: skip
+        **lab.rest("profile").result,
+        "ID": "5",
+        "ADMIN": False,
+        "NAME": "Vera",
+        "LAST_NAME": "Stone",
+    }
     lab.control("user", id=5, admin=True)
     assert lab.rest("profile", token=token).result["ADMIN"] is True
 

@@ -16,7 +16,9 @@ from tests.sandbox.lab import Lab
 def test_s4_batch_answers_by_key_and_empty_maps_as_lists(lab: Lab) -> None:
     found = lab.batch({"who": ("profile", {}), "none": ("no.such.method", {})})
     assert found["result"]["who"]["ID"] == "1"
-    assert found["result_error"] == {"none": {"error": "ERROR_METHOD_NOT_FOUND", "error_description": "Method not found!"}}
+    assert found["result_error"] == {
+        "none": {"error": "ERROR_METHOD_NOT_FOUND", "error_description": "Method not found!"}
+    }
     assert found["result_total"] == found["result_next"] == []
     assert found["result_time"]["who"]["operating"] >= 0
     good = lab.batch({"who": ("profile", {})})
@@ -45,8 +47,10 @@ def test_s4_batch_in_a_batch(lab: Lab) -> None:
 
 def test_s4_batch_halts_where_asked(lab: Lab) -> None:
     commands: dict[str, tuple[str, dict[str, Any]]] = {
-        "a": ("profile", {}), "b": ("no.such.method", {}), "c": ("profile", {}),
-    }  # fmt: skip
+        "a": ("profile", {}),
+        "b": ("no.such.method", {}),
+        "c": ("profile", {}),
+    }
     assert set(lab.batch(commands, halt=1)["result"]) == {"a"}
     assert set(lab.batch(commands)["result"]) == {"a", "c"}
 
@@ -54,7 +58,11 @@ def test_s4_batch_halts_where_asked(lab: Lab) -> None:
 def test_s4_batch_substitutes_earlier_answers(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run()
-    values = {"EVENT_TOKEN": form["event_token"], "RETURN_VALUES": {"total": "<$result[who][NAME]>"}, "LOG_MESSAGE": "$error[no]"}
+    values = {
+        "EVENT_TOKEN": form["event_token"],
+        "RETURN_VALUES": {"total": "<$result[who][NAME]>"},
+        "LOG_MESSAGE": "$error[no]",
+    }
     lab.batch(
         {"who": ("profile", {}), "no": ("no.such.method", {}), "send": ("bizproc.event.send", values)},
     )
@@ -101,7 +109,9 @@ def test_s4_bucket_is_shared_by_the_applications_of_a_portal(lab: Lab) -> None:
     assert 503 in statuses, "whoever asks: it is the portal's"
 
 
-def test_s4_operating_time_closes_a_method_until_the_oldest_basket_falls_out(make_lab: Callable[..., Lab]) -> None:
+def test_s4_operating_time_closes_a_method_until_the_oldest_basket_falls_out(
+    make_lab: Callable[..., Lab],
+) -> None:
     lab = make_lab(operating={"scope": 200})
     moments = []
     for _ in range(3):

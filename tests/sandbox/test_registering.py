@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {
     "DOCUMENT_TYPE": ["crm", "CCrmDocumentDeal", "DEAL"],
     "FILTER": {"INCLUDE": [["crm"]]},
 }
-#: Each breaks one thing; the order is the order of the checks, so the first of several broken ones must be named.
+# Each breaks one thing; the order is that of the checks: of several broken ones the first must be named.
 CHECKS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"CODE": ""}, (INVALID, "Empty activity code!")),
     ({"HANDLER": "http://localhost/h"}, ("ERROR_WRONG_HANDLER_URL", "")),
@@ -84,8 +84,14 @@ def test_s5_context_then_administrator_then_empty_data(lab: Lab) -> None:
         ({"PROPERTIES": {"a": {"Type": "string"}}}, (INVALID, "Empty property NAME (a)!")),
         ({"RETURN_PROPERTIES": {"a": {"Name": ""}}}, (INVALID, "Empty property NAME (a)!")),
         ({"RETURN_PROPERTIES": 5}, (INVALID, "Wrong properties array!")),
-        ({"PROPERTIES": {"a": {"Name": "A", "Description": "x" * 66_000}}}, ("ERROR_ACTIVITY_ADD_FAILURE", "")),
-        ({"USE_PLACEMENT": "Y", "PLACEMENT_HANDLER": "ftp://hub.example/"}, ("ERROR_UNSUPPORTED_PROTOCOL", "")),
+        (
+            {"PROPERTIES": {"a": {"Name": "A", "Description": "x" * 66_000}}},
+            ("ERROR_ACTIVITY_ADD_FAILURE", ""),
+        ),
+        (
+            {"USE_PLACEMENT": "Y", "PLACEMENT_HANDLER": "ftp://hub.example/"},
+            ("ERROR_UNSUPPORTED_PROTOCOL", ""),
+        ),
     ],
 )
 def test_s5_add_refuses(lab: Lab, change: dict[str, Any], error: tuple[str, str]) -> None:
@@ -95,7 +101,10 @@ def test_s5_add_refuses(lab: Lab, change: dict[str, Any], error: tuple[str, str]
 
 
 def test_s5_add_takes_forms_json_and_loopback_hosts(lab: Lab) -> None:
-    assert lab.rest("bizproc.robot.add", {**GOOD, "HANDLER": "http://127.0.0.1:8000/b24/main/handler/"}).result is True
+    assert (
+        lab.rest("bizproc.robot.add", {**GOOD, "HANDLER": "http://127.0.0.1:8000/b24/main/handler/"}).result
+        is True
+    )
     form = {
         "auth": lab.token,
         "CODE": "form",
@@ -117,7 +126,10 @@ def test_s5_add_takes_forms_json_and_loopback_hosts(lab: Lab) -> None:
 def test_s5_robots_and_activities_share_codes_and_are_told_apart(lab: Lab) -> None:
     assert lab.rest("bizproc.activity.add", {**GOOD, "CODE": "act"}).result is True
     assert refused(lab, "bizproc.robot.add", {**GOOD, "CODE": "act"})[0] == "ERROR_ACTIVITY_ALREADY_INSTALLED"
-    assert refused(lab, "bizproc.robot.update", {"CODE": "act", "FIELDS": {"NAME": "Y"}})[0] == "ERROR_ACTIVITY_NOT_FOUND"
+    assert (
+        refused(lab, "bizproc.robot.update", {"CODE": "act", "FIELDS": {"NAME": "Y"}})[0]
+        == "ERROR_ACTIVITY_NOT_FOUND"
+    )
     assert refused(lab, "bizproc.robot.delete", {"CODE": "act"})[0] == "ERROR_ACTIVITY_NOT_FOUND"
     assert refused(lab, "bizproc.robot.delete", {})[1] == "Empty activity code!"
     assert lab.rest("bizproc.robot.list").result == []
@@ -137,7 +149,9 @@ def test_s5_update_changes_only_what_is_set(lab: Lab) -> None:
     after = update(NAME="New", PROPERTIES=None)
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {"name", "changed_at"}
-    cleared = update(DOCUMENT_TYPE="", FILTER="", DESCRIPTION="", PROPERTIES={}, RETURN_PROPERTIES=[], AUTH_USER_ID=0)
+    cleared = update(
+        DOCUMENT_TYPE="", FILTER="", DESCRIPTION="", PROPERTIES={}, RETURN_PROPERTIES=[], AUTH_USER_ID=0
+    )
     assert cleared["document_type"] is None
     assert cleared["filter"] is None
     assert cleared["description"] == ""
@@ -169,9 +183,18 @@ def test_s5_update_refuses(lab: Lab) -> None:
 
 def test_s5_reserved_and_colliding_ids_are_dropped_in_silence(lab: Lab) -> None:
     fields = {"Name": "N", "Type": "string"}
-    properties = {key: fields for key in ("title", "IsTimeout", "Amount", "amount", "shared", "plain")}
-    assert lab.robot(PROPERTIES=properties, RETURN_PROPERTIES={"Shared": fields, "StatusMessage": fields}).result is True
-    assert sorted(registered(lab, "discount")["dropped"]) == ["Amount", "IsTimeout", "StatusMessage", "shared", "title"]
+    properties = dict.fromkeys(("title", "IsTimeout", "Amount", "amount", "shared", "plain"), fields)
+    assert (
+        lab.robot(PROPERTIES=properties, RETURN_PROPERTIES={"Shared": fields, "StatusMessage": fields}).result
+        is True
+    )
+    assert sorted(registered(lab, "discount")["dropped"]) == [
+        "Amount",
+        "IsTimeout",
+        "StatusMessage",
+        "shared",
+        "title",
+    ]
     process, form = lab.run(properties={"amount": "1", "title": "t", "plain": "p", "shared": "s"})
     sent = {key: value for key, value in form.items() if key.startswith("properties")}
     assert sent == {"properties[amount]": "1", "properties[plain]": "p"}
@@ -215,7 +238,10 @@ def test_s3_events_are_bound_got_and_unbound(lab: Lab) -> None:
     assert lab.rest("event.bind", {"event": "OnAppUninstall", "handler": lab.events}).result is True
     status, code, _ = lab.rest("event.bind", {"event": "ONAPPUNINSTALL", "handler": lab.events}).error
     assert (status, code) == (400, "ERROR_EVENT_BINDING_EXISTS")
-    assert lab.rest("event.bind", {"event": "NOSUCHEVENT", "handler": lab.events}).error[1] == "ERROR_EVENT_NOT_FOUND"
+    assert (
+        lab.rest("event.bind", {"event": "NOSUCHEVENT", "handler": lab.events}).error[1]
+        == "ERROR_EVENT_NOT_FOUND"
+    )
     assert lab.rest("event.bind", {"event": "ONAPPUPDATE"}).error[1] == "ERROR_ARGUMENT"
     found = lab.rest("event.get").result
     assert [set(item) for item in found] == [{"event", "handler", "auth_type", "offline"}]

@@ -21,13 +21,21 @@ def test_s7_a_wrong_signature_is_denied(make_lab: Callable[..., Lab], generation
     process, form = lab.run()
     token = form["event_token"]
     head, name, signature = token.split("|")
-    for wrong in ("", "x", token[:-1] + ("0" if token[-1] != "0" else "1"), f"{head}0|{name}|{signature}", f"{token}|x"):
+    for wrong in (
+        "",
+        "x",
+        token[:-1] + ("0" if token[-1] != "0" else "1"),
+        f"{head}0|{name}|{signature}",
+        f"{token}|x",
+    ):
         assert lab.send({"event_token": wrong}).error == (403, "ACCESS_DENIED", "Access denied!")
     assert lab.process(process)["state"] == "waiting"
 
 
 @BOTH
-def test_s7_a_waiting_process_takes_the_values_and_goes_on(make_lab: Callable[..., Lab], generation: str) -> None:
+def test_s7_a_waiting_process_takes_the_values_and_goes_on(
+    make_lab: Callable[..., Lab], generation: str
+) -> None:
     lab = make_lab(generation=generation)
     lab.robot()
     process, form = lab.run(properties={"amount": 10})
@@ -132,7 +140,9 @@ def test_s7_402_and_499_are_orderable(make_lab: Callable[..., Lab]) -> None:
     lab.robot()
     _, form = lab.run()
     for number in ("402", "499"):
-        lab.control("faults", kind="error", level="command", methods=["bizproc.event.send"], error=number, count=1)
+        lab.control(
+            "faults", kind="error", level="command", methods=["bizproc.event.send"], error=number, count=1
+        )
         assert lab.send(form).error[:2] == (400, int(number))
     assert lab.send(form).result is True
 
@@ -167,7 +177,10 @@ def test_s7_random_times_and_locks_come_from_the_seed(make_lab: Callable[..., La
 def test_s7_any_token_of_the_portal_with_the_scope_may_send(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run()
-    assert lab.rest("bizproc.event.send", {"EVENT_TOKEN": form["event_token"]}, token=lab.token_of(5)).result is True
+    assert (
+        lab.rest("bizproc.event.send", {"EVENT_TOKEN": form["event_token"]}, token=lab.token_of(5)).result
+        is True
+    )
     lab.ended(process)
 
 
@@ -219,7 +232,9 @@ def test_s7_two_different_results_for_one_token_are_counted(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run(save=100)
     lab.send(form, {"total": 5})
-    lab.batch({"a": ("bizproc.event.send", {"EVENT_TOKEN": form["event_token"], "RETURN_VALUES": {"TOTAL": "5"}})})
+    lab.batch(
+        {"a": ("bizproc.event.send", {"EVENT_TOKEN": form["event_token"], "RETURN_VALUES": {"TOTAL": "5"}})}
+    )
     assert lab.stats()["doubled"] == 0, "5 and '5' are one result"
     lab.send(form, {"total": 6})
     assert lab.stats()["doubled"] == 1
@@ -287,7 +302,9 @@ def test_s7_instances_filters_orders_and_pages(lab: Lab) -> None:
     assert "next" not in rest.json
     silent = lab.rest("bizproc.workflow.instances", {"start": -1})
     assert not {"total", "next"} & set(silent.json)
-    found = lab.batch({"a": ("bizproc.workflow.instances", {"SELECT": ["ID"], "FILTER": {"ID": ids[:3]}, "start": 0})})
+    found = lab.batch(
+        {"a": ("bizproc.workflow.instances", {"SELECT": ["ID"], "FILTER": {"ID": ids[:3]}, "start": 0})}
+    )
     assert sorted(row["ID"] for row in found["result"]["a"]) == sorted(ids[:3])
     assert found["result_total"] == {"a": 3}
     future = {"FILTER": {">MODIFIED": "2100-01-01T00:00:00+00:00"}}

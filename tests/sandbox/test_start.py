@@ -1,4 +1,6 @@
-"""The process itself: start, end, snapshot, TLS, ports of the token servers, what is printed, the control API's manners."""
+"""The process itself: start, end, snapshot, TLS, ports of the token servers, what is printed, the control
+API's manners.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def test_snapshot_brings_everything_back(start: Callable[..., Process], hub: Hub
     lab.rest("event.bind", {"event": "ONAPPUPDATE", "handler": lab.events})
     process, form = lab.run(timeout=600)
     first.post("clock", {"advance": 100})
-    status, out, err = first.stop()
+    status, _, err = first.stop()
     assert (status, err) == (0, "")
     assert (tmp_path / "state" / "state.json").exists()
 
@@ -61,7 +63,13 @@ def test_snapshot_keeps_timeouts_and_kills(start: Callable[..., Process], hub: H
     lab = Lab(first, hub)
     lab.robot()
     process, _ = lab.run(timeout=600)
-    eventually(lambda: process["id"] in (tmp_path / "state.json").read_text() if (tmp_path / "state.json").exists() else None)
+    eventually(
+        lambda: (
+            process["id"] in (tmp_path / "state.json").read_text()
+            if (tmp_path / "state.json").exists()
+            else None
+        )
+    )
     first.process.kill()
     first.process.communicate()
     lab.sandbox = again = start("--state", str(tmp_path))
@@ -87,14 +95,19 @@ def test_demo_and_reset(start: Callable[..., Process]) -> None:
     assert process.post("reset", {"demo": True})["portals"] == ["alfa", "beta"]
 
 
-def test_s2_token_servers_have_ports_of_their_own_where_asked(start: Callable[..., Process], hub: Hub) -> None:
+def test_s2_token_servers_have_ports_of_their_own_where_asked(
+    start: Callable[..., Process], hub: Hub
+) -> None:
     process = start("--no-snapshot", "--west-port", "0", "--ru-port", "0")
     urls = [server["url"] for server in process.get("info")["servers"].values()]
     assert len({url.rsplit(":", 1)[1] for url in [*urls, process.base]}) == 3
     lab = Lab(process, hub, {"server": "ru"})
     body = {
-        "grant_type": "refresh_token", "client_id": lab.client_id, "client_secret": lab.secret, "refresh_token": lab.refresh,
-    }  # fmt: skip
+        "grant_type": "refresh_token",
+        "client_id": lab.client_id,
+        "client_secret": lab.secret,
+        "refresh_token": lab.refresh,
+    }
     assert lab.raw("POST", f"{urls[0]}/oauth/token/", data=body).json["error"] == "invalid_grant"
     assert lab.raw("POST", f"{urls[1]}/oauth/token/", data=body).json["server_endpoint"] == f"{urls[1]}/rest/"
     assert lab.raw("GET", f"{urls[1]}/control/info").status == 404, "a token server is nothing else"
@@ -103,10 +116,27 @@ def test_s2_token_servers_have_ports_of_their_own_where_asked(start: Callable[..
 def test_tls(start: Callable[..., Process], hub: Hub, tmp_path: Path) -> None:
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=127.0.0.1",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )
     process = start("--no-snapshot", "--tls-cert", cert, "--tls-key", key)
     process.web.verify = cert
     assert process.base.startswith("https://")
@@ -133,7 +163,9 @@ def test_queries_bodies_and_tokens_are_never_printed(start: Callable[..., Proces
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_promptly_even_with_requests_held(start: Callable[..., Process], hub: Hub, number: int) -> None:
+def test_it_ends_promptly_even_with_requests_held(
+    start: Callable[..., Process], hub: Hub, number: int
+) -> None:
     process = start("--no-snapshot")
     lab = Lab(process, hub)
     lab.control("faults", kind="silence", seconds=60)
@@ -172,7 +204,11 @@ def test_it_dies_with_its_parent_where_asked() -> None:
 def test_a_taken_port_is_a_sentence(shared: Process) -> None:
     port = shared.base.rsplit(":", 1)[1]
     done = subprocess.run(
-        [sys.executable, "-m", "sandbox", "--port", port, "--no-snapshot"], capture_output=True, text=True, cwd=ROOT, timeout=20
+        [sys.executable, "-m", "sandbox", "--port", port, "--no-snapshot"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=20,
     )
     assert done.returncode == 1
     assert "cannot listen" in done.stderr
@@ -180,7 +216,9 @@ def test_a_taken_port_is_a_sentence(shared: Process) -> None:
 
 
 def test_help_names_the_options() -> None:
-    done = subprocess.run([sys.executable, "-m", "sandbox", "--help"], capture_output=True, text=True, cwd=ROOT, timeout=20)
+    done = subprocess.run(
+        [sys.executable, "-m", "sandbox", "--help"], capture_output=True, text=True, cwd=ROOT, timeout=20
+    )
     assert done.returncode == 0
     for option in ("--host", "--port", "--tls-cert", "--tls-key", "--state", "--no-snapshot", "--demo"):
         assert option in done.stdout
@@ -214,7 +252,9 @@ def test_control_refuses_another_sites_page(sandbox: Process) -> None:
     url = f"{sandbox.base}/control/reset"
     foreign = requests.post(url, json={}, headers={"Origin": "https://evil.example"}, timeout=10)
     assert foreign.status_code == 403
-    own = requests.post(f"{sandbox.base}/control/clock", json={}, headers={"Origin": sandbox.base}, timeout=10)
+    own = requests.post(
+        f"{sandbox.base}/control/clock", json={}, headers={"Origin": sandbox.base}, timeout=10
+    )
     assert own.status_code == 200
 
 
