@@ -11,6 +11,8 @@ import handlers.compute
 import handlers.delivery
 import handlers.sweeper
 import portals.sweep
+import robots.sweep
+import robots.work
 from portals import lease
 from robots.push import want_all
 
@@ -21,6 +23,7 @@ _SWEEP_SECONDS = 60.0
 
 SWEEPS: dict[str, Callable[[], object]] = {
     "handlers": handlers.sweeper.sweep,
+    "robots": robots.sweep.sweep,
     "portals": lambda: portals.sweep.sweep(after=want_all),
 }
 
@@ -42,6 +45,7 @@ def sweep() -> None:
 QUEUES: dict[str, Callable[[], object]] = {
     "compute": handlers.compute.work,
     "deliver": handlers.delivery.work,
+    "push": robots.work.push_due,
     "sweep": sweep,
 }
 

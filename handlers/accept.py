@@ -23,10 +23,13 @@ from portals.crypto import encrypt
 class Refused(Exception):
     """The call proves nothing: `reason` is one of a short list, the message a sentence."""
 
-    def __init__(self, reason: str, sentence: str, status: int = 403) -> None:
+    def __init__(
+        self, reason: str, sentence: str, status: int = 403, portal: KnownPortal | None = None
+    ) -> None:
         super().__init__(sentence)
         self.reason = reason
         self.status = status
+        self.portal = portal
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,11 @@ def _refusal(portal: KnownPortal | None, call: Incoming) -> Refused:
         return Refused("portal_unknown", "This portal has not installed the application here.")
     if not portal.installed:
         return Refused("uninstalled", "The application was uninstalled on this portal.")
+    if not portal.token:
+        # Connected by full OAuth, which brings no application token: a call's own tokens may prove it.
+        return Refused(
+            "token_unknown", "This portal's application token is not known here yet.", portal=portal
+        )
     return Refused("token_wrong", "auth[application_token] is not this portal's.")
 
 

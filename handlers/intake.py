@@ -19,6 +19,8 @@ def take(call: Incoming, address: str) -> None:
     try:
         accepted = accept(call)
     except Refused as refusal:
+        if refusal.portal is not None:
+            offer_tokens(refusal.portal, call)
         if not _kept_for_pending(call):
             refusals.note(call, refusal.reason, address)
             raise
@@ -46,4 +48,6 @@ def _kept_for_pending(call: Incoming) -> bool:
     except intake_db.Away:
         pass
     spool.put(call)
+    # Starts the thread that drains it.
+    wake("compute")
     return True

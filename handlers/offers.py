@@ -1,4 +1,6 @@
-"""Tokens that a handler call brings: used only while the portal has no working one (design §2)."""
+"""Tokens that a handler call brings: used only while the portal has no working one (design §2), or where it came
+in by full OAuth and its application token is not known yet: an administrator's token then proves the one beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from handlers.incoming import Incoming
 from handlers.known import KnownPortal
 from portals import pending
 from portals.claim import OPEN, Claim
-from portals.crypto import keyed_hash
+from portals.crypto import keyed_hash, keyed_hashes
 from portals.errors import Passes
 from portals.models import Application, PendingInstallation
 
@@ -17,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 def offer_tokens(portal: KnownPortal, call: Incoming) -> None:
-    """Keeps the call's tokens to be verified by the sweep, one call's at a time; never in the portal's request.
+    """Keeps the call's tokens to be verified by the sweep, once an application token; never in this request.
 
     The call itself is stored already: what fails here costs nothing but the next call's offer.
     """
@@ -34,7 +36,9 @@ def offer_tokens(portal: KnownPortal, call: Incoming) -> None:
     )
     try:
         waiting = PendingInstallation.objects.filter(
-            application_id=portal.application_id, member_id=portal.member_id
+            application_id=portal.application_id,
+            member_id=portal.member_id,
+            application_token_hash__in=keyed_hashes(call.application_token),
         )
         if not waiting.exists():
             application = Application.objects.get(pk=portal.application_id)
