@@ -23,9 +23,16 @@ class App:
         self.control = Control(sandbox)
         self.pages = Pages(sandbox)
 
+    @property
+    def own_host(self) -> str:
+        """What a Host header says where nobody means a portal."""
+        return self.world.base.partition("://")[2]
+
     def answer(self, request: Request) -> Reply:
-        with self.world.lock:
-            portal, moved = self.world.by_host(request.host)
+        portal, moved = None, False
+        if request.host != self.own_host:
+            with self.world.lock:
+                portal, moved = self.world.by_host(request.host)
         if portal is not None:
             return self._portal(portal, moved, request.path.lstrip("/"), request)
         first, _, tail = request.path.lstrip("/").partition("/")

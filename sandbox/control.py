@@ -52,7 +52,8 @@ def body_of(request: Request) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(request.body)
-    except ValueError:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         raise ControlError("the body is no JSON") from None
     if not isinstance(value, dict):
         raise ControlError("the body is no JSON map")

@@ -69,8 +69,8 @@ class Courier:
                 return
             try:
                 form = item.form()
-            except LookupError as error:
-                item.done(Delivery(0, 0, f"not sent: {error}"))
+            except Exception as error:  # one form that cannot be made must not end a thread of the queue
+                item.done(Delivery(0, 0, f"not sent: {type(error).__name__}"))
                 continue
             item.done(self.deliver(item.url, form, item.timeout))
 

@@ -141,5 +141,5 @@ def listed(value: Any) -> list[Any]:
 def whole(value: Any) -> int:
     try:
         return int(value or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0

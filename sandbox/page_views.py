@@ -146,8 +146,15 @@ def form_field(key: str, declared: dict[str, Any], language: str) -> dict[str, A
         "required": values.truthy(field(declared, "Required")),
         "multiple": values.truthy(field(declared, "Multiple")),
         "default": field(declared, "Default"),
-        "options": options if isinstance(options, dict) else {str(item): item for item in options or []},
+        "options": options_of(options),
     }
+
+
+def options_of(options: Any) -> dict[str, Any]:
+    """``{value: title}``, or a list whose items are both."""
+    if isinstance(options, dict):
+        return options
+    return {str(item): str(item) for item in options} if isinstance(options, list) else {}
 
 
 def process(sandbox: Sandbox, name: str, number: str) -> dict[str, Any]:

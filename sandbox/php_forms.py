@@ -9,12 +9,17 @@ from typing import Any
 from urllib.parse import parse_qsl, quote_plus
 
 MAX_FIELDS = 20_000
+MAX_DEPTH = 64
 
 
 def parse(text: str) -> dict[str, Any]:
     """A query or form body as PHP's ``parse_str`` reads it; maps whose keys are 0…n become lists."""
     root: dict[str, Any] = {}
-    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="replace"):
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="replace")
+    except ValueError:  # more fields than any portal takes
+        return {}
+    for name, value in pairs:
         put(root, name, value)
     return {name: tidy(value) for name, value in root.items()}
 
@@ -22,7 +27,7 @@ def parse(text: str) -> dict[str, Any]:
 def put(root: dict[str, Any], name: str, value: Any) -> None:
     """Sets one bracketed name; an empty bracket appends, a scalar in the way is replaced, as in PHP."""
     keys = split_name(name)
-    if not keys:
+    if not keys or len(keys) > MAX_DEPTH:
         return
     node = root
     for key in keys[:-1]:
@@ -54,7 +59,9 @@ def split_name(name: str) -> list[str]:
 
 
 def next_index(node: dict[str, Any]) -> str:
-    """The key PHP gives to ``[]``."""
+    """The key PHP gives to ``[]``: one more than the largest; the last one, where they came in order."""
+    if not node or next(reversed(node)) == str(len(node) - 1):
+        return str(len(node))
     numbers = [int(key) for key in node if key.isdigit()]
     return str(max(numbers) + 1 if numbers else 0)
 
@@ -70,12 +77,21 @@ def tidy(value: Any) -> Any:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """§4: malformed JSON, or JSON that is no map, is read as an empty request."""
+    """§4: malformed JSON, or JSON that is no map, is read as an empty request; half a surrogate is malformed
+    too.
+    """
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_constant=refuse_constant)
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def refuse_constant(name: str) -> float:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(name)
 
 
 def encode(fields: dict[str, Any]) -> str:

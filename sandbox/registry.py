@@ -188,5 +188,5 @@ def subscription(value: Any) -> str:
 def whole(value: Any) -> int:
     try:
         return int(value or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0

@@ -126,6 +126,9 @@ class Rest:
         except RestFailure as failure:
             entry["error"] = failure.code
             reply = json_reply(failure.body(), failure.status)
+        except RecursionError:
+            entry["error"] = "INTERNAL_SERVER_ERROR"
+            reply = json_reply(common("500").body(), 500)
         except Overrun:
             entry["error"] = "overrun"
             reply = html_reply(

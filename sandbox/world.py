@@ -114,6 +114,9 @@ class World:
 
     def by_path(self, path: str) -> tuple[Portal | None, bool]:
         """The portal under ``/p/<path>/``, and whether that is an address it has left."""
+        likely = self.state.portals.get(path)
+        if likely is not None and likely.path in ("", path):
+            return likely, False
         for portal in self.state.portals.values():
             if (portal.path or portal.name) == path:
                 return portal, False
