@@ -74,9 +74,7 @@ def run_batch(params: dict[str, Any], run: Run) -> dict[str, Any]:
 
 
 def shaped(items: dict[str, Any]) -> Any:
-    """PHP's arrays: an empty map is ``[]``, and one with the keys 0…n in order is a list."""
-    if not items:
-        return []
+    """PHP's arrays: a map with the keys 0…n in order is a list, and so is an empty one."""
     if all(key == str(number) for number, key in enumerate(items)):
         return list(items.values())
     return items

@@ -48,18 +48,19 @@ class Keeper:
 
     def stop(self) -> None:
         self._stop.set()
-        self.write()
+        self.write(last=True)
 
-    def write(self) -> float:
-        """Writes where something changed; gives the seconds it took."""
+    def write(self, last: bool = False) -> float:
+        """Writes where something changed; gives the seconds it took. The last of all cuts a running one short."""
         if self.folder is None or not self.world.dirty:
             return 0.0
         started = time.monotonic()
         with self._writing:
-            with self.world.lock:
-                self.world.dirty = False
-                self.world.state.offset = self.world.clock.offset
-                text = snapshot.dump(self.world.state)
+            self.world.dirty = False
+            text = snapshot.dump(self.world, lambda: not last and self._stop.is_set())
+            if not text:
+                self.world.dirty = True
+                return 0.0
             try:
                 snapshot.write(self.folder, text)
             except OSError as error:

@@ -78,7 +78,7 @@ def test_snapshot_keeps_timeouts_and_kills(start: Callable[..., Process], hub: H
 
 
 def test_a_snapshot_that_cannot_be_read_is_put_aside(start: Callable[..., Process], tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text('{"format": 1, "state": {"secret"')
+    (tmp_path / "state.json").write_text('{"format": 2, "state": {"secret"')
     process = start("--state", str(tmp_path))
     assert process.get("info")["portals"] == []
     assert (tmp_path / "state.json.unreadable").exists()
