@@ -193,6 +193,9 @@ class PortalClient:
             method = commands[key][0]
             if isinstance(error, CommandRefused):
                 learn.refused(portal, method, error)
+            elif isinstance(error, TokenRefused):
+                # It ran out midway; the next request renews it first.
+                refresh.distrust(portal)
             elif error.code.lower() == "operation_time_limit" and isinstance(error, Passes):
                 error.retry_after = operating.block(portal.member_id, portal.application_id, method)
         if not read.results:

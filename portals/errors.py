@@ -21,8 +21,7 @@ _TEXT = 500
 
 
 class RestError(Exception):
-    """`code` as the portal said (or our own word), `text` scrubbed and at most 500 characters, HTTP `status`.
-    """
+    """`code` as the portal said (or our own word), `text` scrubbed, 500 characters at most, HTTP `status`."""
 
     def __init__(self, code: str = "", text: str = "", status: int | None = None) -> None:
         self.code = code
@@ -48,8 +47,7 @@ class Passes(RestError):
 
 
 class UnknownAnswer(Passes):
-    """The request may have taken effect: timed out or dropped after sending, half an answer, a fault inside.
-    """
+    """The request may have taken effect: no answer or half of one after sending, or a fault inside."""
 
 
 class TokenRefused(Passes):
@@ -116,7 +114,7 @@ def classify(code: str, text: str = "", status: int | None = None, method: str =
     """The error that stands for an answer with `error: code`, by method where its meaning depends on it."""
     word = code.strip().lower()
     if word in _TOKEN:
-        return TokenRefused(code, text, status, 0.0)
+        return TokenRefused(code, text, status, 1.0)
     if word in _PASSES:
         return Passes(code, text, status, _PASSES[word])
     if word in _UNKNOWN:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from typing import Any
 
-from portals import lease, verify
+from portals import claim, lease, verify
 from portals.claim import Claim
 from portals.clock import db_now
 from portals.crypto import keyed_hash, keyed_hashes
-from portals.errors import Passes, RestError
+from portals.errors import Passes
 from portals.models import Application, PendingInstallation, Portal
 
 log = logging.getLogger(__name__)
@@ -20,36 +21,55 @@ KEEP = dt.timedelta(days=3)
 _FIRST, _LONGEST = 5.0, 600.0
 
 
-def keep(application: Application, claim: Claim, error: Passes) -> bool:
+def keep(application: Application, told: Claim, error: Passes) -> bool:
     """Keeps the claim (once, however often its form comes); False where too many wait already."""
-    mine = PendingInstallation.objects.filter(application=application, member_id=claim.member_id)
+    mine = PendingInstallation.objects.filter(application=application, member_id=told.member_id)
     now = db_now()
-    known = mine.filter(claim_hash=bytes.fromhex(claim.brought))
+    known = mine.filter(claim_hash=bytes.fromhex(told.brought))
     # Its refresh token may have been exchanged meanwhile (`verify.Later`): the newest one counts.
-    if known.update(claim=claim.dump(), error=str(error)[:300]):
+    if known.update(claim=told.dump(), error=str(error)[:300]):
         return True
     if mine.count() >= MOST_OF_ONE or PendingInstallation.objects.count() >= MOST:
         return False
     PendingInstallation.objects.get_or_create(
         application=application,
-        member_id=claim.member_id,
-        claim_hash=bytes.fromhex(claim.brought),
+        member_id=told.member_id,
+        claim_hash=bytes.fromhex(told.brought),
         defaults={
-            "application_token_hash": keyed_hash(claim.application_token),
-            "way": claim.way,
-            "claim": claim.dump(),
+            "application_token_hash": keyed_hash(told.application_token),
+            "way": told.way,
+            "claim": told.dump(),
             "received_at": now,
-            "next_try_at": now + dt.timedelta(seconds=max(error.retry_after, _FIRST)),
+            "next_try_at": now + dt.timedelta(seconds=min(error.retry_after, _FIRST)),
             "error": str(error)[:300],
         },
     )
     return True
 
 
-def forget(application: Application, claim: Claim) -> None:
+def keep_call_tokens(portal: Portal, form: dict[str, Any]) -> bool:
+    """A verified handler call brought tokens while the portal has no working one: the sweep exchanges them,
+    once.
+
+    Makes no request, so the intake may call it; in normal life it does nothing. Whether it kept them.
+    """
+    if portal.state != Portal.State.INSTALLED or verify.works(portal):
+        return False
+    try:
+        told = claim.from_call(form)
+    except claim.BadClaim:
+        return False
+    if PendingInstallation.objects.filter(
+        application_id=portal.application_id, member_id=portal.member_id, way=claim.CALL
+    ).exists():
+        return False
+    return keep(portal.application, told, Passes("call", "Brought by a call.", retry_after=0.0))
+
+
+def forget(application: Application, told: Claim) -> None:
     """The claim was verified after all."""
     PendingInstallation.objects.filter(
-        application=application, member_id=claim.member_id, claim_hash=bytes.fromhex(claim.brought)
+        application=application, member_id=told.member_id, claim_hash=bytes.fromhex(told.brought)
     ).delete()
 
 
@@ -72,6 +92,10 @@ def finish_due(most: int = 20) -> list[Portal]:
             continue
         try:
             portal = _try(row)
+        except Passes:
+            # The token server does not answer; the others wait for the next pass rather than hold up this
+            # one.
+            break
         finally:
             held.release()
         if portal is not None:
@@ -88,14 +112,14 @@ def _try(row: PendingInstallation) -> Portal | None:
         )
         row.delete()
         return None
-    except RestError as error:
+    except Passes as error:
         _put_off(row, error)
-        return None
+        raise
     row.delete()
     return done.portal if done.changed else None
 
 
-def _put_off(row: PendingInstallation, error: RestError) -> None:
+def _put_off(row: PendingInstallation, error: Passes) -> None:
     now = db_now()
     if now - row.received_at > KEEP:
         log.warning("A kept installation of %s on %s was given up.", row.application.slug, row.member_id)

@@ -169,14 +169,19 @@ def confirm_restored(portal: Portal, refused: str = "") -> bool:
     return True
 
 
-def keep_alive() -> int:
-    """Renews tokens about 150 days old, which would die unused on day 180; how many."""
+def distrust(portal: Portal) -> None:
+    """The stored access token was refused: whoever uses it next renews it first."""
+    Portal.objects.filter(pk=portal.pk, refreshed_at=portal.refreshed_at).update(access_expires_at=None)
+
+
+def keep_alive(most: int = 5) -> int:
+    """Renews tokens about 150 days old, which would die unused on day 180; how many (at most `most`)."""
     oldest = db_now() - dt.timedelta(days=KEEP_ALIVE_DAYS)
     due = Portal.objects.filter(
         state=Portal.State.INSTALLED, token_state=Portal.Token.WORKING, refreshed_at__lte=oldest
     ).select_related("application")
     done = 0
-    for portal in due[:50]:
+    for portal in due.order_by("refreshed_at")[:most]:
         if not trouble.may_ask(portal):
             continue
         try:

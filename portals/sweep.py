@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 from django.conf import settings
-from django.db.models import CharField, F, Q, Value
+from django.db.models import CharField, F, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
 from portals import finish, lease, pending, refresh
@@ -27,6 +28,8 @@ _FINISH_AGAIN = 600.0
 _OTHERS_FIRST = dt.timedelta(seconds=10)
 _STALE_LEASE = dt.timedelta(days=1)
 _MOST = 20
+# Portals that do not answer must not hold up the other rooms' sweep.
+_SECONDS = 15.0
 
 
 def sweep(after: After | None = None) -> dict[str, int]:
@@ -95,7 +98,7 @@ def _finish() -> int:
         .select_related("application")
     )
     done = 0
-    for portal in rows[:_MOST]:
+    for portal in _for_a_while(rows):
         # Not given back: the lease is what keeps this portal from being asked again at the next pass.
         held = lease.take(f"finish:{portal.pk}", _FINISH_EVERY)
         if held is None:
@@ -125,13 +128,22 @@ def _ask_troubled() -> int:
         .exclude(token_state__in=[Portal.Token.LOST, Portal.Token.NONE])
     )
     well = 0
-    for portal in rows.select_related("application")[:_MOST]:
+    for portal in _for_a_while(rows.select_related("application")):
         try:
             PortalClient(portal).call("app.info", timeout=10)
             well += 1
         except RestError:
             continue
     return well
+
+
+def _for_a_while(rows: QuerySet[Portal]) -> Iterator[Portal]:
+    """The first rows, for as long as a part of the sweep may take."""
+    end = time.monotonic() + _SECONDS
+    for portal in rows[:_MOST]:
+        if time.monotonic() > end:
+            return
+        yield portal
 
 
 def _remove_leases() -> int:

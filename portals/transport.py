@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -143,6 +144,8 @@ def _session() -> requests.Session:
     if getattr(_local, "pid", None) != os.getpid():
         session = requests.Session()
         session.trust_env = False
+        # A portal's session cookie would tie the calls of two applications together.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # A box with a certificate authority of its own: the usual variables still name the bundle.
         session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
         adapter = HTTPAdapter(pool_connections=50, pool_maxsize=2, max_retries=0)

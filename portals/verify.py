@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from portals import bucket, errors, finish, learn, lease, oauth, transport
-from portals.claim import OAUTH, UPDATE, Claim
+from portals.claim import CALL, OAUTH, UPDATE, Claim
 from portals.clock import db_now
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
 from portals.models import Application, Portal
@@ -67,12 +67,19 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
         return False
     if portal.brought_hash and bytes(portal.brought_hash).hex() == claim.brought:
         return True
+    if claim.way == CALL:
+        return works(portal)
     return (
         not claim.installs
-        and portal.token_state == Portal.Token.WORKING
+        and works(portal)
         and portal.token_is_admin is True
         and same(portal.application_token, claim.application_token)
     )
+
+
+def works(portal: Portal) -> bool:
+    """Whether the portal has a working token; that of a dismissed person is none."""
+    return portal.token_state == Portal.Token.WORKING and portal.trouble != Portal.Trouble.USER_DISMISSED
 
 
 def same(stored: str, told: str) -> bool:
@@ -147,6 +154,8 @@ def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple
         )
         portal = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
         if portal.state != Portal.State.INSTALLED:
+            if claim.way == CALL:
+                raise Refused("A call installs nothing.")
             portal.state = Portal.State.INSTALLED
             portal.installation += 1
             portal.installed_at, portal.uninstalled_at = db_now(), None
@@ -154,7 +163,7 @@ def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple
             portal.former_application_token, portal.former_until = "", None
             portal.events_bound_to, portal.install_finished = "", None
             taken = _ALL
-        elif portal.token_state != Portal.Token.WORKING:
+        elif not works(portal):
             taken = _TOKENS
         else:
             return portal, _NOTHING

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from urllib.parse import parse_qs
 
 from tests.system.sandbox_control import SandboxControl
 
-ROOT = os.environ.get("SBX", str(Path(__file__).resolve().parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Sandbox(SandboxControl):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 
 import pytest
 import requests
 
-from portals import sweep
+from portals import pending, sweep
 from portals.client import PortalClient
 from portals.clock import db_now
 from portals.models import PendingInstallation, Portal
+from tests.portals.lab import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -268,6 +270,47 @@ def test_a_former_token_and_a_late_uninstall_do_nothing(world):
         assert Portal.objects.get().state == "installed"
 
 
+def test_a_late_installation_does_not_bring_an_uninstalled_portal_back(world):
+    catcher = Server()
+    catcher.reply = lambda path, params: (200, b"", {})
+    try:
+        world.sandbox.post("apps", client_id=world.application.client_id, event_url=f"{catcher.base}/x")
+        world.install(way="event")
+    finally:
+        catcher.stop()
+    form = catcher.asked[0][1]
+    assert requests.post(f"{world.address}install/", data=form, timeout=30).status_code == 200
+    assert Portal.objects.get().installation == 1
+    world.sandbox.post("portals/alfa/uninstall", client_id=world.application.client_id)
+    until(lambda: Portal.objects.get().state == "uninstalled")
+    assert requests.post(f"{world.address}install/", data=form, timeout=30).status_code == 403
+    portal = Portal.objects.get()
+    assert (portal.state, portal.installation, portal.refresh_token) == ("uninstalled", 2, "")
+
+
+def test_one_form_sent_twice_at_once_is_exchanged_once(world):
+    form = frame_form(world)
+    before = len(world.sandbox.server_log())
+    answers = []
+
+    def post():
+        url = f"{world.address}install/?DOMAIN=x.com&PROTOCOL=1&LANG=en"
+        answers.append(requests.post(url, data=form, timeout=60).status_code)
+
+    threads = [threading.Thread(target=post) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 4
+    PendingInstallation.objects.update(next_try_at=db_now())
+    sweep.sweep()
+    assert not PendingInstallation.objects.exists()
+    exchanged = [entry for entry in world.sandbox.server_log()[before:] if "token" in entry["path"]]
+    assert len(exchanged) == 1
+    assert Portal.objects.get().installation == 1
+
+
 def test_at_most_two_forms_are_verified_at_once(world):
     from portals import install
 
@@ -283,10 +326,53 @@ def test_at_most_two_forms_are_verified_at_once(world):
         install._slots.release()
 
 
+def call_form(world, **auth):
+    form = frame_form(world)
+    return {
+        "code": "x",
+        "auth": {
+            "member_id": world.member_id,
+            "refresh_token": form["REFRESH_ID"],
+            "application_token": "attackers-token-123456",
+            **auth,
+        },
+    }
+
+
+def test_tokens_of_a_call_are_dropped_while_ours_work(world):
+    world.install()
+    assert not pending.keep_call_tokens(Portal.objects.get(), call_form(world))
+    assert not PendingInstallation.objects.exists()
+
+
+@pytest.mark.parametrize("lost", [{"token_state": "lost"}, {"trouble": "user_dismissed"}])
+def test_tokens_of_a_call_are_exchanged_once_where_none_works(world, installed, lost):
+    first = world.install()
+    Portal.objects.update(**lost)
+    portal = Portal.objects.get()
+    assert pending.keep_call_tokens(portal, call_form(world))
+    assert not pending.keep_call_tokens(portal, call_form(world))
+    sweep.sweep()
+    portal = Portal.objects.get()
+    assert (portal.token_state, portal.trouble) == ("working", "")
+    assert portal.application_token == first["application_token"]
+    assert portal.installation == 1
+    assert len(installed) == 1
+    assert not PendingInstallation.objects.exists()
+    assert PortalClient(portal).call("profile")
+
+
+def test_tokens_of_a_call_install_nothing(world):
+    world.install()
+    Portal.objects.update(token_state="lost")
+    pending.keep_call_tokens(Portal.objects.get(), call_form(world))
+    Portal.objects.update(state="uninstalled")
+    sweep.sweep()
+    assert Portal.objects.get().state == "uninstalled"
+
+
 def frame_form(world, portal="alfa", user=1):
     """What the portal's frame would post, with tokens made for it: taken from the sandbox's own call."""
-    from tests.portals.lab import Server
-
     catcher = Server()
     catcher.reply = lambda path, params: (200, b"<html></html>", {})
     try:
