@@ -2,66 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from portals.panels import OFF, badge
+from portals.panels import badge
 from portals.read_only import ReadOnlyAdmin
+from robots.admin_robot import RobotAdmin, pretty
 from robots.models import ForeignCode, Registration, Robot, RobotVersion
+from robots.payload import load
 from robots.registration_words import state_of, what_to_do
-from robots.texts import in_language
 
-
-def pretty(text: str) -> SafeString:
-    """JSON text with indents, its order kept."""
-    try:
-        text = json.dumps(json.loads(text), ensure_ascii=False, indent=2)
-    except ValueError:
-        pass  # Not JSON: shown as it is, which is the most useful thing to see then.
-    return format_html('<pre class="hub-json" tabindex="0">{}</pre>', text)
-
-
-@admin.register(Robot)
-class RobotAdmin(ReadOnlyAdmin):
-    list_display = [
-        "code",
-        "shown_name",
-        "application",
-        "kind",
-        "subscription",
-        "on_portals",
-        "updated_at",
-        "standing",
-    ]
-    list_filter = ["application", "kind"]
-    list_select_related = ["application"]
-    search_fields = ["code", "name"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Robot]:
-        there = Q(registrations__pushed_version__isnull=False)
-        return super().get_queryset(request).annotate(portal_count=Count("registrations", filter=there))
-
-    @admin.display(description=gettext_lazy("name"))
-    def shown_name(self, robot: Robot) -> str:
-        return in_language(robot.name)
-
-    @admin.display(description=gettext_lazy("on portals"), ordering="portal_count")
-    def on_portals(self, robot: Any) -> SafeString:
-        address = reverse("admin:robots_registration_changelist") + f"?robot__id__exact={robot.pk}"
-        return format_html('<a href="{}">{}</a>', address, robot.portal_count)
-
-    @admin.display(description=gettext_lazy("state"))
-    def standing(self, robot: Robot) -> SafeString | str:
-        return badge(OFF, _("removed: the next push deletes it")) if robot.removed_at else ""
+admin.site.register(Robot, RobotAdmin)
 
 
 @admin.register(RobotVersion)
@@ -86,11 +43,11 @@ class RobotVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("payload"))
     def payload(self, version: RobotVersion) -> SafeString:
-        return pretty(version.payload_text)
+        return pretty(load(version.payload_text))
 
     @admin.display(description=gettext_lazy("compute"))
     def how(self, version: RobotVersion) -> SafeString:
-        return pretty(json.dumps(version.compute))
+        return pretty(version.compute)
 
 
 class ErrorFilter(admin.SimpleListFilter):
@@ -151,7 +108,7 @@ class RegistrationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("payload on the portal"))
     def pushed(self, registration: Registration) -> SafeString | str:
-        return pretty(registration.pushed_text) if registration.pushed_text else "–"
+        return pretty(load(registration.pushed_text)) if registration.pushed_text else "–"
 
 
 @admin.register(ForeignCode)

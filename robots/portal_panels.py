@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import Count, Q
-from django.http import HttpRequest
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -20,6 +23,8 @@ from robots.models import ForeignCode, Registration
 from robots.registration_words import state_of, what_to_do
 
 SHOWN = 100
+# Each is a request to a portal while the person waits.
+CHECKED_AT_ONCE = 10
 
 
 def robots_there(portal_ids: Sequence[int]) -> Mapping[int, Any]:
@@ -93,7 +98,38 @@ def registrations_panel(portal: Portal, request: HttpRequest) -> str:
     return format_html_join("", "{}", ((part,) for part in parts))
 
 
+def check_action(page: ModelAdmin, request: HttpRequest, chosen: QuerySet[Portal]) -> None:
+    """Asks the chosen portals what they hold, now."""
+    from robots.drift import check_portal
+
+    for portal in chosen.select_related("application")[:CHECKED_AT_ONCE]:
+        found = check_portal(portal)
+        if found.trouble:
+            messages.error(request, f"{portal}: {found.trouble}")
+        elif found.differences:
+            told = ", ".join(f"{each.code} ({each.drift})" for each in found.differences[:20])
+            messages.warning(request, _("%(portal)s differs: %(told)s") % {"portal": portal, "told": told})
+        else:
+            messages.success(request, _("%(portal)s holds what it should.") % {"portal": portal})
+    if chosen.count() > CHECKED_AT_ONCE:
+        words = _("Only the first %(n)d were asked; check_robots asks all.")
+        messages.info(request, words % {"n": CHECKED_AT_ONCE})
+
+
+def push_action(page: ModelAdmin, request: HttpRequest, chosen: QuerySet[Portal]) -> HttpResponseRedirect:
+    """Leads to the plan of all robots for the chosen portals."""
+    query = urlencode([("portal", portal.pk) for portal in chosen])
+    return HttpResponseRedirect(f"{reverse('admin:robots_push')}?{query}")
+
+
 def append() -> None:
     """Called once, from AppConfig.ready."""
+    permission = "robots.change_registration"
+    panels.actions.append(
+        panels.Action("check_portals", gettext_lazy("Check: ask what they hold"), permission, check_action)
+    )
+    panels.actions.append(
+        panels.Action("push_portals", gettext_lazy("Push all robots"), permission, push_action)
+    )
     panels.columns.append(panels.Column("robots", gettext_lazy("robots"), robots_there))
     panels.panels.append(panels.Panel(gettext_lazy("Robots on this portal"), registrations_panel))

@@ -1,0 +1,213 @@
+"""Form fields for what a robot's columns hold: texts by language, options, document types, filters.
+
+Each shows what a person can type without knowing JSON, and gives back what a definition holds. Rules are not
+checked here but in `rules`, so that the admin and a catalog file are refused for the same things.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+# Document kinds of contract §5; others can be typed.
+DOCUMENTS: list[tuple[str, Any]] = [
+    ("crm, CCrmDocumentDeal, DEAL", gettext_lazy("Deal")),
+    ("crm, CCrmDocumentLead, LEAD", gettext_lazy("Lead")),
+    ("crm, CCrmDocumentContact, CONTACT", gettext_lazy("Contact")),
+    ("crm, CCrmDocumentCompany, COMPANY", gettext_lazy("Company")),
+    (r"crm, Bitrix\Crm\Integration\BizProc\Document\Quote, QUOTE", gettext_lazy("Quote")),
+    (r"crm, Bitrix\Crm\Integration\BizProc\Document\SmartInvoice, SMART_INVOICE", gettext_lazy("Invoice")),
+    (r"crm, Bitrix\Crm\Integration\BizProc\Document\Order, ORDER", gettext_lazy("Order")),
+    (r"tasks, Bitrix\Tasks\Integration\Bizproc\Document\Task, TASK", gettext_lazy("Task")),
+]
+# What a filter shows a robot for: an edition or the first parts of a document type.
+FILTERS: list[tuple[str, Any]] = [
+    ("b24", gettext_lazy("Cloud, everywhere")),
+    ("box", gettext_lazy("On premise, everywhere")),
+    ("crm", gettext_lazy("All of CRM")),
+    ("crm, CCrmDocumentDeal", gettext_lazy("Deals")),
+    ("crm, CCrmDocumentLead", gettext_lazy("Leads")),
+    ("crm, CCrmDocumentContact", gettext_lazy("Contacts")),
+    ("crm, CCrmDocumentCompany", gettext_lazy("Companies")),
+    (r"crm, Bitrix\Crm\Integration\BizProc\Document\Quote", gettext_lazy("Quotes")),
+    (r"crm, Bitrix\Crm\Integration\BizProc\Document\SmartInvoice", gettext_lazy("Invoices")),
+    (r"crm, Bitrix\Crm\Integration\BizProc\Document\Dynamic", gettext_lazy("Smart processes")),
+    ("tasks", gettext_lazy("Tasks")),
+    ("lists", gettext_lazy("Lists")),
+]
+_LANGUAGE_LINE = re.compile(r"\s*([A-Za-z*][A-Za-z_-]{0,7}|\*)\s*:\s*(.*)")
+_OPTION_LINE = re.compile(r"\s*([^=\[\]]+?)\s*(?:\[([A-Za-z_*-]+)\])?\s*=\s*(.*?)\s*")
+
+
+class DataListInput(forms.TextInput):
+    """A text with suggestions: what is known is chosen, anything else is typed."""
+
+    template_name = "admin/robots/widgets/datalist.html"
+
+    def __init__(self, choices: Any, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"class": "vTextField", **(attrs or {})})
+        self.choices = choices
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        listed = f"{context['widget']['attrs'].get('id', name)}_list"
+        context["widget"]["attrs"]["list"] = listed
+        choices = self.choices() if callable(self.choices) else self.choices
+        return {**context, "list_id": listed, "choices": choices}
+
+
+class LanguagesWidget(forms.MultiWidget):
+    """One box a language of ours, side by side; further languages as lines `de: Rabatt`."""
+
+    template_name = "admin/robots/widgets/languages.html"
+
+    def __init__(self, long: bool = False) -> None:
+        self.languages = [code for code, _name in settings.LANGUAGES]
+        one: type[forms.Widget] = forms.Textarea if long else forms.TextInput
+        attrs = {"class": "vLargeTextField", "rows": 2} if long else {"class": "vTextField"}
+        widgets: dict[str, forms.Widget | type[forms.Widget]] = {
+            code: one(attrs=dict(attrs)) for code in self.languages
+        }
+        widgets["others"] = forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"})
+        super().__init__(widgets)
+
+    def decompress(self, value: Any) -> list[str]:
+        if not isinstance(value, Mapping):
+            return [str(value or ""), *[""] * len(self.languages)]
+        others = [f"{code}: {text}" for code, text in value.items() if code not in self.languages]
+        return [*(str(value.get(code, "")) for code in self.languages), "\n".join(others)]
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        labels = [
+            *(str(title) for _code, title in settings.LANGUAGES),
+            _("Other languages, such as de: Rabatt"),
+        ]
+        for part, label in zip(context["widget"]["subwidgets"], labels, strict=True):
+            part["attrs"]["aria-label"] = label
+            part["label"] = label
+        return context
+
+
+class LanguagesField(forms.MultiValueField):
+    """A text as `{lang: string}`; a plain string stays one as long as nobody adds a language."""
+
+    def __init__(self, *, long: bool = False, **kwargs: Any) -> None:
+        widget = LanguagesWidget(long)
+        fields = [forms.CharField(required=False, strip=False) for _part in widget.widgets]
+        super().__init__(fields, widget=widget, require_all_fields=False, **kwargs)
+
+    def compress(self, values: list[str]) -> Any:
+        if not values:
+            return ""
+        *ours, others = values
+        codes = [code for code, _name in settings.LANGUAGES]
+        text = {code: words for code, words in zip(codes, ours, strict=True) if words}
+        for line in (others or "").splitlines():
+            if not line.strip():
+                continue
+            found = _LANGUAGE_LINE.fullmatch(line)
+            if not found:
+                raise ValidationError(_("Write other languages as one line each, such as de: Rabatt."))
+            text[found[1]] = found[2]
+        return text or ""
+
+
+def kept_string(initial: Any, text: Any) -> Any:
+    """`text` of a form, as the string it was where nothing but English is in it."""
+    return initial if isinstance(initial, str) and initial and text == {"en": initial} else text
+
+
+class OptionsField(forms.Field):
+    """Options of a select, a line each: `a = First`, and `a [ru] = Первый` for a further language."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField hub-code"})
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return value
+        lines = []
+        for key, text in value or []:
+            if isinstance(text, Mapping):
+                lines += [f"{key} [{lang}] = {words}" for lang, words in text.items()]
+            else:
+                lines.append(f"{key} = {text}")
+        return "\n".join(lines)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.prepare_value(initial) != (data or "").replace("\r\n", "\n"))
+
+    def to_python(self, value: Any) -> list[list[Any]]:
+        options: dict[str, Any] = {}
+        for line in (value or "").splitlines():
+            if not line.strip():
+                continue
+            found = _OPTION_LINE.fullmatch(line)
+            if not found:
+                raise ValidationError(_("“%s” is no option: write value = Title.") % line[:80])
+            key, lang, title = found.groups()
+            if lang is None:
+                options[key] = title
+            else:
+                held = options.setdefault(key, {})
+                if not isinstance(held, dict):
+                    held = options[key] = {"en": held}
+                held[lang] = title
+        return [[key, text] for key, text in options.items()]
+
+
+class PartsField(forms.Field):
+    """A document type as its parts with commas between."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool((self.prepare_value(initial) or "") != (data or ""))
+
+    def to_python(self, value: Any) -> list[str] | None:
+        return parts_of(value) if (value or "").strip() else None
+
+
+class FilterSideWidget(forms.MultiWidget):
+    template_name = "admin/robots/widgets/filter_side.html"
+
+    def __init__(self) -> None:
+        others = forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField hub-code"})
+        super().__init__({"known": forms.CheckboxSelectMultiple(choices=FILTERS), "others": others})
+
+    def decompress(self, value: Any) -> list[Any]:
+        known = dict(FILTERS)
+        entries = [entry if isinstance(entry, str) else ", ".join(map(str, entry)) for entry in value or []]
+        others = [entry for entry in entries if entry not in known]
+        return [[entry for entry in entries if entry in known], "\n".join(others)]
+
+
+class FilterSideField(forms.MultiValueField):
+    """INCLUDE or EXCLUDE of a filter: ticks for what is known, further entries as lines."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        fields = [
+            forms.MultipleChoiceField(choices=FILTERS, required=False),
+            forms.CharField(required=False),
+        ]
+        super().__init__(
+            fields, widget=FilterSideWidget(), require_all_fields=False, required=False, **kwargs
+        )
+
+    def compress(self, values: list[Any]) -> list[Any]:
+        known, others = values or [[], ""]
+        entries = [*known, *(line for line in (others or "").splitlines() if line.strip())]
+        return [entry if entry in ("b24", "box") else parts_of(entry) for entry in entries]
+
+
+def parts_of(text: str) -> list[str]:
+    """`crm, CCrmDocumentDeal, DEAL` -> its parts."""
+    return [part.strip() for part in text.split(",")]

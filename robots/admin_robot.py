@@ -1,0 +1,284 @@
+"""The page of a robot: describe it, see what a portal would get, publish it, try it, push it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from portals.clock import db_now
+from portals.panels import INFO, OFF, OK, WARN, badge
+from robots import admin_push, admin_trial
+from robots.admin_forms import PropertyForm, RobotForm
+from robots.admin_formsets import InputFormSet, OutputFormSet
+from robots.definition import definition_of, write_definition
+from robots.models import Property, Robot, RobotVersion
+from robots.payload import payload_of
+from robots.publish import PublishRefused, digest_of, publish, verdict
+from robots.rules import check_definition, check_warnings
+from robots.texts import in_language
+
+PUBLISH = "robots.add_robotversion"
+
+
+def pretty(value: Any) -> SafeString:
+    """JSON with indents, its order kept."""
+    return format_html(
+        '<pre class="hub-json" tabindex="0">{}</pre>', json.dumps(value, ensure_ascii=False, indent=2)
+    )
+
+
+class PropertyInline(admin.StackedInline):
+    model = Property
+    form = PropertyForm
+    extra = 1
+    direction: str
+    fieldsets = [
+        (None, {"fields": [("identifier", "type", "position"), "name", ("required", "multiple"), "default"]}),
+        (
+            gettext_lazy("Options and description"),
+            {"fields": ["options", "description"], "classes": ["collapse"]},
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Property]:
+        rows = super().get_queryset(request).filter(direction=self.direction)
+        return rows.order_by("position", "id")
+
+
+class InputInline(PropertyInline):
+    formset = InputFormSet
+    direction = Property.Direction.INPUT
+    verbose_name = gettext_lazy("input")
+    verbose_name_plural = gettext_lazy("inputs (PROPERTIES)")
+
+
+class OutputInline(PropertyInline):
+    formset = OutputFormSet
+    direction = Property.Direction.OUTPUT
+    verbose_name = gettext_lazy("output")
+    verbose_name_plural = gettext_lazy("outputs (RETURN_PROPERTIES)")
+
+
+class RobotAdmin(admin.ModelAdmin):
+    form = RobotForm
+    inlines = [InputInline, OutputInline]
+    list_display = ["code", "shown_name", "application", "standing", "on_portals"]
+    list_filter = ["application", "kind"]
+    list_select_related = ["application"]
+    search_fields = ["code", "name"]
+    actions = ["push_robots", "remove_robots"]
+    change_form_template = "admin/robots/robot/change_form.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Robot]:
+        there = Q(registrations__pushed_version__isnull=False)
+        latest = RobotVersion.objects.filter(robot=OuterRef("pk")).order_by("-number")
+        return (
+            super()
+            .get_queryset(request)
+            .prefetch_related("properties")
+            .annotate(
+                portal_count=Count("registrations", filter=there),
+                latest_number=Subquery(latest.values("number")[:1]),
+                latest_digest=Subquery(latest.values("digest")[:1]),
+            )
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site.admin_view
+        own = [
+            path("push/", site(admin_push.plan_view), name="robots_push"),
+            path("push/progress/", site(admin_push.progress_view), name="robots_push_progress"),
+            path("<int:pk>/trial/", site(admin_trial.trial_view), name="robots_robot_trial"),
+            path("<int:pk>/duplicate/", site(self.duplicate_view), name="robots_robot_duplicate"),
+        ]
+        return [*own, *super().get_urls()]
+
+    # What may be edited
+
+    def get_fieldsets(self, request: HttpRequest, obj: Robot | None = None) -> Any:
+        if not self._may_write(request, obj):
+            shown = ["application", "code", "kind", "shown_name", "subscription", "on_failure", "standing"]
+            return [(None, {"fields": [*shown, "compute_shown", "payload"]})]
+        first = ["application", ("code", "kind"), "name", "description", "subscription", "on_failure"]
+        sections: list[Any] = [
+            (None, {"fields": first}),
+            (_("How it computes"), {"fields": ["compute_type", "returns", "log", "function"]}),
+            (
+                _("Where it shows"),
+                {"fields": ["document_type", "include", "exclude", "auth_user_id"], "classes": ["collapse"]},
+            ),
+        ]
+        if obj is not None:
+            sections.append((_("What a portal gets"), {"fields": ["payload"], "classes": ["collapse"]}))
+        if request.user.has_perm(PUBLISH):
+            sections.append((_("Publish"), {"fields": ["publish_note"]}))
+        return sections
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        # Fields of the form that are none of the model would not be found by the admin's factory.
+        fixed = self.get_readonly_fields(request, obj)
+        kwargs["fields"] = [name for name in RobotForm.Meta.fields if name not in fixed]
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Robot | None = None) -> Any:
+        shown = ["payload", "shown_name", "standing", "compute_shown"]
+        if obj is None:
+            return shown
+        # Placed robots are known by their code.
+        fixed = ["application", "code"] if obj.versions.exists() else ["application"]
+        return [*fixed, *shown]
+
+    def get_inline_instances(self, request: HttpRequest, obj: Robot | None = None) -> Any:
+        return super().get_inline_instances(request, obj) if self._may_write(request, obj) else []
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        together = request.__dict__.setdefault("robot_formsets", [])
+        kwargs = super().get_formset_kwargs(request, obj, inline, prefix)
+        return {**kwargs, "together": together, "last": isinstance(inline, OutputInline)}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Robot | None = None) -> bool:
+        # What was published stays for those who read the log; it is removed, not deleted.
+        if obj is not None and obj.versions.exists():
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def _may_write(self, request: HttpRequest, obj: Robot | None) -> bool:
+        return self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+
+    # Saving goes through the definition, as a catalog file does
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        held = Robot.objects.get(pk=obj.pk) if change else None
+        robot, obj.was_changed = write_definition(obj.application, obj.admin_definition, held)
+        obj.pk = robot.pk
+        obj._state.adding = False
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Properties were written with their robot."""
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        changed = [name for name in form.changed_data if name != "publish_note"]
+        for formset in formsets or ():
+            if any(each.has_changed() for each in formset.forms):
+                changed.append(str(formset.direction.label))
+        return [{"added": {}}] if add else [{"changed": {"fields": changed}}]
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
+        return self._published(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return self._published(request, obj) or super().response_change(request, obj)
+
+    def _published(self, request: HttpRequest, obj: Any) -> HttpResponse | None:
+        """The answer where *Publish* was pressed, None where it was not."""
+        if "_publish" not in request.POST:
+            return None
+        if not request.user.has_perm(PUBLISH):
+            raise PermissionDenied
+        robot = Robot.objects.get(pk=obj.pk)
+        former = robot.versions.first()
+        try:
+            version = publish(robot, request.user.get_username(), request.POST.get("publish_note", ""))
+        except PublishRefused as refused:
+            for problem in refused.problems:
+                messages.error(request, str(problem))
+            return HttpResponseRedirect(reverse("admin:robots_robot_change", args=[robot.pk]))
+        if version is None:
+            messages.info(
+                request, _("Nothing changed since version %(n)d.") % {"n": former.number if former else 0}
+            )
+        else:
+            self.log_change(request, robot, _("published version %(n)d") % {"n": version.number})
+            messages.success(request, _("Published as version %(n)d.") % {"n": version.number})
+            for reason in verdict(former, version).reasons if former else []:
+                messages.warning(request, _("Breaking: %(reason)s") % {"reason": reason})
+        return HttpResponseRedirect(reverse("admin:robots_robot_change", args=[robot.pk]))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        robot = self.get_object(request, object_id)
+        context = {**(extra_context or {}), "may_publish": request.user.has_perm(PUBLISH)}
+        if robot is not None:
+            definition = definition_of(robot)
+            context |= {
+                "may_push": robot.latest_number is not None and request.user.has_perm(admin_push.PUSH),
+                "warnings": [] if check_definition(definition) else check_warnings(definition),
+                "standing": self.standing(robot),
+            }
+        return super().change_view(request, object_id, form_url, context)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        context = {**(extra_context or {}), "may_publish": request.user.has_perm(PUBLISH)}
+        return super().add_view(request, form_url, context)
+
+    def duplicate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A copy of the draft under another code."""
+        robot = self.get_object(request, str(pk))
+        if robot is None or request.method != "POST" or not self.has_add_permission(request):
+            raise PermissionDenied
+        taken = set(Robot.objects.filter(application=robot.application).values_list("code", flat=True))
+        numbers = (f"{robot.code[:120]}_{n}" for n in range(2, len(taken) + 3))
+        code = next(code for code in numbers if code not in taken)
+        made, _changed = write_definition(robot.application, {**definition_of(robot), "code": code})
+        self.log_addition(request, made, [{"added": {}}])
+        messages.success(request, _("Duplicated as %(code)s.") % {"code": code})
+        return HttpResponseRedirect(reverse("admin:robots_robot_change", args=[made.pk]))
+
+    # The list
+
+    @admin.action(permissions=["view"], description=gettext_lazy("Push to portals"))
+    def push_robots(self, request: HttpRequest, chosen: QuerySet[Robot]) -> HttpResponse:
+        query = urlencode([("robot", robot.pk) for robot in chosen])
+        return HttpResponseRedirect(f"{reverse('admin:robots_push')}?{query}")
+
+    @admin.action(
+        permissions=["change"], description=gettext_lazy("Remove: the next push deletes them on portals")
+    )
+    def remove_robots(self, request: HttpRequest, chosen: QuerySet[Robot]) -> None:
+        rows = list(chosen.filter(removed_at=None))
+        Robot.objects.filter(pk__in=[row.pk for row in rows]).update(removed_at=db_now())
+        for row in rows:
+            self.log_change(request, row, _("removed"))
+        words = ngettext("%(n)d robot removed.", "%(n)d robots removed.", len(rows)) % {"n": len(rows)}
+        self.message_user(request, words + " " + _("Push them now, so that portals delete them."))
+
+    @admin.display(description=gettext_lazy("name"))
+    def shown_name(self, robot: Robot) -> str:
+        return in_language(robot.name)
+
+    @admin.display(description=gettext_lazy("on portals"), ordering="portal_count")
+    def on_portals(self, robot: Any) -> SafeString:
+        address = reverse("admin:robots_registration_changelist") + f"?robot__id__exact={robot.pk}"
+        return format_html('<a href="{}">{}</a>', address, robot.portal_count)
+
+    @admin.display(description=gettext_lazy("state"))
+    def standing(self, robot: Any) -> SafeString:
+        if robot.removed_at:
+            return badge(OFF, _("removed: the next push deletes it"))
+        if robot.latest_number is None:
+            return badge(INFO, _("never published"))
+        if robot.latest_digest != digest_of(definition_of(robot)):
+            return badge(WARN, _("changed since version %(n)d") % {"n": robot.latest_number})
+        return badge(OK, _("version %(n)d") % {"n": robot.latest_number})
+
+    @admin.display(description=gettext_lazy("how it computes"))
+    def compute_shown(self, robot: Robot) -> SafeString:
+        return pretty(robot.compute)
+
+    @admin.display(description=gettext_lazy("payload"))
+    def payload(self, robot: Robot) -> SafeString:
+        return pretty(payload_of(definition_of(robot)))
