@@ -51,7 +51,7 @@ class Keeper:
         self.write(last=True)
 
     def write(self, last: bool = False) -> float:
-        """Writes where something changed; gives the seconds it took. The last of all cuts a running one short."""
+        """Writes where something changed; gives the seconds. The last one cuts a running one short."""
         if self.folder is None or not self.world.dirty:
             return 0.0
         started = time.monotonic()

@@ -66,6 +66,8 @@ class Processes:
             why = "the robot is blocked: its application is not there, or has not registered it again"
         elif not install.paid or portal.licence_lapsed:
             why = "the application is not paid for: it is not called"
+        elif portal.deleted:
+            why = "the portal is deleted: nothing is called"
         elif not portal.commercial:
             why = "the plan has lapsed: the application is not called"
         if install is None or robot is None or why:

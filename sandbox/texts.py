@@ -8,9 +8,7 @@ RUSSIAN = {
     "A Bitrix24 on your own machine": "Битрикс24 на вашем компьютере",
     "Skip to content": "К содержанию",
     "Portals": "Порталы",
-    "Portal": "Портал",
     "Applications": "Приложения",
-    "Application": "Приложение",
     "Token servers": "Серверы токенов",
     "Clock": "Часы",
     "The clock is ahead by": "Часы впереди на",
@@ -41,7 +39,6 @@ RUSSIAN = {
     "Processes": "Процессы",
     "Process": "Процесс",
     "State": "Состояние",
-    "Started": "Начат",
     "Handler": "Обработчик",
     "Values": "Значения",
     "Log": "Журнал",
@@ -62,11 +59,8 @@ RUSSIAN = {
     "Terminate": "Остановить",
     "Lock for 300 s": "Занять на 300 с",
     "Installations": "Установки",
-    "Install": "Установить",
     "Install here, in a frame": "Установить здесь, во фрейме",
     "Install without a browser": "Установить без браузера",
-    "by frame": "фреймом",
-    "by ONAPPINSTALL": "событием ONAPPINSTALL",
     "Open the application": "Открыть приложение",
     "Update": "Обновить",
     "Uninstall": "Удалить",
@@ -83,11 +77,16 @@ RUSSIAN = {
     "Faults": "Неисправности",
     "Order a fault": "Заказать неисправность",
     "Kind": "Вид",
+    "Level": "Уровень",
+    "request": "запрос",
+    "command": "команда",
+    "auto": "сразу",
+    "ask": "спросить",
+    "refuse": "отказать",
     "Times": "Сколько раз",
     "always": "всегда",
     "Probability": "Вероятность",
     "Methods": "Методы",
-    "all": "все",
     "Seconds": "Секунды",
     "Order": "Заказать",
     "End": "Снять",
@@ -112,7 +111,6 @@ RUSSIAN = {
     "Status": "Статус",
     "Error": "Ошибка",
     "Address": "Адрес",
-    "Back": "Назад",
     "Properties": "Параметры",
     "Return values": "Возвращаемые значения",
     "dropped in silence": "отброшено молча",
@@ -168,7 +166,6 @@ RUSSIAN = {
     "User": "Пользователь",
     "Open": "Открыть",
     "deleted": "удалён",
-    "has moved on": "ушёл дальше",
     "saved": "сохранён",
     "not saved yet": "ещё не сохранён",
     "owned until": "занят до",
@@ -194,6 +191,6 @@ def language(asked: str, headers: dict[str, str]) -> str:
     return "en"
 
 
-def translator(chosen: str) -> Callable[[str], str]:
+def translator(chosen: str) -> Callable[[object], str]:
     words = RUSSIAN if chosen == "ru" else {}
-    return lambda text: words.get(text, text)
+    return lambda text: words.get(str(text), str(text))

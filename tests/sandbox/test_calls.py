@@ -173,7 +173,11 @@ def test_s3_an_unpaid_application_is_never_called(lab: Lab) -> None:
     lab.control("app", client_id=lab.client_id, paid=True)
     lab.set(licence_lapsed=True)
     assert lab.control("run", code="discount")["state"] == "faulted"
-    lab.set(licence_lapsed=False)
+    lab.set(licence_lapsed=False, deleted=410)
+    assert lab.control("run", code="discount")["state"] == "faulted"
+    lab.set(deleted=0, commercial=False)
+    assert lab.control("run", code="discount")["state"] == "faulted"
+    lab.set(commercial=True)
     lab.run()
     assert len(lab.hub.at(lab.handler_path)) == 1
 

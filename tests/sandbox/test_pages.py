@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.lab import Lab, eventually
+from sandbox.texts import RUSSIAN
+from tests.sandbox.lab import ROOT, Lab, eventually
 
 CHROMIUM = Path("/usr/bin/chromium")
 PROPERTIES = {
@@ -245,3 +246,11 @@ def test_pages_in_a_browser(lab: Lab, browser: Any) -> None:
             assert tab.evaluate("document.documentElement.scrollWidth") <= 390, path
     assert problems == []
     eventually(lambda: lab.stats()["finished"] >= 2)
+
+
+def test_pages_every_text_has_its_russian() -> None:
+    words = set()
+    for template in (ROOT / "sandbox" / "templates").glob("*.html"):
+        words |= set(re.findall(r"""\bt\("([^"]+)"\)""", template.read_text("utf-8")))
+    assert len(words) > 50
+    assert words <= set(RUSSIAN), words - set(RUSSIAN)
