@@ -65,7 +65,7 @@ def order(faults: list[Fault], number: int, wish: dict[str, Any], kinds: Iterabl
         level=str(wish.get("level", "request")),
         seconds=float(wish.get("seconds", 0)),
         status=int(wish.get("status", 0)),
-        error=str(wish.get("error", "")),
+        error=None if wish.get("error") is None else str(wish["error"]),
         description=str(wish.get("description", "")),
     )
     faults.append(fault)

@@ -156,7 +156,7 @@ class Fault:
     level: str = "request"
     seconds: float = 0.0
     status: int = 0
-    error: str = ""
+    error: str | None = None
     description: str = ""
     played: int = 0
     seen: int = 0

@@ -239,7 +239,7 @@ def failure_of(fault: Fault, as_text: bool) -> RestFailure:
         return common(fault.kind)
     if fault.kind == "expired_token":
         return expired_token()
-    code: str | int = fault.error or "ERROR_CORE"
+    code: str | int = "ERROR_CORE" if fault.error is None else fault.error
     if str(code).isdigit() and not as_text:
         code = int(code)
     return RestFailure(code, fault.description or str(fault.error or "ordered fault"), fault.status or 400)

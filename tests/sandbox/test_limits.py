@@ -170,6 +170,8 @@ def test_faults_before_the_request_takes_effect(lab: Lab) -> None:
     assert (page.status, page.json) == (502, None)
     order(lab, kind="error", count=1, error="OVERLOAD_LIMIT", status=503, description="busy")
     assert lab.rest("profile").error == (503, "OVERLOAD_LIMIT", "busy")
+    order(lab, kind="error", count=1, error="", status=200)
+    assert lab.rest("profile").error == (200, "", "ordered fault"), "an error may be empty, and come with 200"
     order(lab, kind="drop_before", count=1)
     with pytest.raises(requests.ConnectionError):
         lab.robot()
@@ -178,7 +180,7 @@ def test_faults_before_the_request_takes_effect(lab: Lab) -> None:
         lab.robot()
     assert lab.rest("bizproc.robot.list").result == []
     assert lab.read("faults")["items"] == [], "a used-up fault is gone"
-    assert lab.stats()["faults_played"] == 8
+    assert lab.stats()["faults_played"] == 9
 
 
 def test_faults_after_the_request_took_effect(lab: Lab) -> None:
