@@ -100,3 +100,10 @@ def test_the_whole_life_of_a_robot(hub: Hub, tmp_path: Path) -> None:
     for page in ("portals/portal", "robots/robot", "robots/registration", "handlers/invocation"):
         answer = person.get(f"{hub.url}/admin/{page}/", timeout=30)
         assert answer.status_code == 200, f"{page}: {answer.status_code}"
+
+
+def test_sigterm_ends_each_within_its_time_and_nothing_stays(hub: Hub) -> None:
+    """After all that, idle: STOP_SECONDS of `stop` is the rule itself."""
+    for process in (hub.beat, hub.worker, hub.web, hub.sandbox):
+        process.stop()
+    assert hub.left() == []
