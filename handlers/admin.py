@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from handlers import log_pages, timeline, values_shown
+from handlers.admin_replay import DEEDS, RELEASE, REPLAY, decide_link, decide_view, links_for
 from handlers.log_search import search
 from handlers.models import Invocation, RefusedCall, Sending
 from portals.panels import BAD, INFO, OK, WARN, badge
@@ -26,6 +27,8 @@ from portals.read_only import ReadOnlyAdmin
 
 RELATED_SHOWN = 20
 READ_FOR_RELATED = 1000
+# Their ids travel in an address.
+DECIDED_AT_ONCE = 200
 
 
 @admin.register(Invocation)
@@ -41,6 +44,7 @@ class InvocationAdmin(ReadOnlyAdmin):
         log_pages.PortalFilter,
     ]
     list_select_related = ["portal", "version"]
+    actions = ["replay_calls", "release_calls"]
     list_per_page = 50
     list_max_show_all = 0
     search_fields = ["document_id"]
@@ -100,14 +104,36 @@ class InvocationAdmin(ReadOnlyAdmin):
             **story_context(call),
             "opts": self.opts,
             "title": _("Call #%(id)d") % {"id": call.pk},
-            "extra_actions": self.story_actions(request, call),
+            "extra_actions": links_for(request, call),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/handlers/invocation/story.html", context)
 
-    def story_actions(self, request: HttpRequest, call: Invocation) -> list[dict[str, str]]:
-        """Buttons above the story: {"href", "words"}."""
-        return []
+    def get_urls(self) -> list[Any]:
+        site = self.admin_site.admin_view
+        own = [path(f"{deed}/", site(decide_view), {"deed": deed}, name=f"handlers_{deed}") for deed in DEEDS]
+        return [*own, *super().get_urls()]
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(REPLAY)
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(RELEASE)
+
+    @admin.action(permissions=["replay"], description=gettext_lazy("Replay"))
+    def replay_calls(self, request: HttpRequest, chosen: QuerySet[Invocation]) -> HttpResponse:
+        return self._decide(request, "replay", chosen)
+
+    @admin.action(permissions=["release"], description=gettext_lazy("Release with empty values"))
+    def release_calls(self, request: HttpRequest, chosen: QuerySet[Invocation]) -> HttpResponse:
+        return self._decide(request, "release", chosen)
+
+    def _decide(self, request: HttpRequest, deed: str, chosen: QuerySet[Invocation]) -> HttpResponse:
+        ids = list(chosen.order_by("-id").values_list("pk", flat=True)[: DECIDED_AT_ONCE + 1])
+        if len(ids) > DECIDED_AT_ONCE:
+            words = _("Only the newest %(n)d of them are listed here; the others come next.")
+            messages.info(request, words % {"n": DECIDED_AT_ONCE})
+        return HttpResponseRedirect(decide_link(deed, ids[:DECIDED_AT_ONCE]))
 
 
 def story_context(call: Invocation) -> dict[str, Any]:

@@ -211,7 +211,9 @@ class PropertyForm(forms.ModelForm):
         self.fields["position"].required = False
         if not self.instance.pk:
             self.initial["position"] = None
-        held = self.instance.default if self.instance.pk else None
+        # Kept aside: validation writes what was typed onto the instance.
+        self.held = {name: getattr(self.instance, name) for name in ("name", "description", "default")}
+        held = self.held["default"] if self.instance.pk else None
         if isinstance(held, list):
             self.initial["default"] = "\n".join(map(str, held))
         elif held is not None:
@@ -228,8 +230,8 @@ class PropertyForm(forms.ModelForm):
         return {
             "id": typed.get("identifier") or "",
             "type": typed.get("type") or "",
-            "name": kept_string(self.instance.name, typed.get("name")),
-            "description": kept_string(self.instance.description, typed.get("description")),
+            "name": kept_string(self.held["name"], typed.get("name")),
+            "description": kept_string(self.held["description"], typed.get("description")),
             "options": dict(typed.get("options") or []),
             "required": bool(typed.get("required")),
             "multiple": bool(typed.get("multiple")),
@@ -239,7 +241,7 @@ class PropertyForm(forms.ModelForm):
     def _default(self) -> Any:
         text = (self.cleaned_data.get("default") or "").replace("\r\n", "\n")
         if "default" not in self.changed_data and self.instance.pk:
-            return self.instance.default
+            return self.held["default"]
         if self.cleaned_data.get("multiple"):
             return [line for line in text.split("\n") if line] or None
         return text or None

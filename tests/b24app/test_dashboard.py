@@ -18,8 +18,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def forget():
+def forget(settings, tmp_path):
     cache.clear()
+    settings.SPOOL_DIR = tmp_path
 
 
 def test_nothing_needs_a_person(client):

@@ -1,0 +1,123 @@
+"""Replay and release from the admin: what it would mean is shown first, then a person says why.
+
+`handlers.replay` does the work and keeps the rules (one token, one result for ever); here it is asked for,
+call by call, and each answer is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from handlers.models import Invocation, State
+from handlers.replay import CannotReplay, release, replay
+from portals.clock import db_now
+
+REPLAY = "handlers.add_invocation"
+RELEASE = "handlers.change_invocation"
+# A person decides about so many at a stroke; more are taken in further strokes.
+AT_ONCE = 1000
+LISTED = 20
+
+DEEDS: dict[str, tuple[str, Callable[[Invocation, str, str], Invocation]]] = {
+    "replay": (REPLAY, replay),
+    "release": (RELEASE, release),
+}
+
+
+class WhyForm(forms.Form):
+    why = forms.CharField(
+        label=gettext_lazy("Why"),
+        max_length=500,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text=gettext_lazy(
+            "Kept with the call. A release writes it into the process's log on the portal."
+        ),
+    )
+
+
+def decide_view(request: HttpRequest, deed: str) -> HttpResponse:
+    """GET with `call` ids shows what would happen; POST with `why` does it."""
+    permission, act = DEEDS[deed]
+    if not request.user.has_perm(permission):
+        raise PermissionDenied
+    given = request.POST if request.method == "POST" else request.GET
+    ids = [int(text) for text in given.getlist("call") if text.isdecimal() and len(text) < 19][:AT_ONCE]
+    calls = Invocation.objects.filter(pk__in=ids).select_related("portal", "version").order_by("id")
+    form = WhyForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        return _do(request, act, calls, form.cleaned_data["why"])
+    return _ask(request, deed, calls, form)
+
+
+def _ask(request: HttpRequest, deed: str, calls: QuerySet[Invocation], form: WhyForm) -> HttpResponse:
+    found = list(calls)
+    now = db_now()
+    title = _("Replay") if deed == "replay" else _("Release")
+    about = (
+        _("A new run of each call begins. Where a result is stored, that one is sent again.")
+        if deed == "replay"
+        else _("Each process goes on with empty values and your words in its log.")
+    )
+    context = {
+        **admin.site.each_context(request),
+        "opts": Invocation._meta,
+        "title": title,
+        "about": about,
+        "calls": found[:LISTED],
+        "more": max(0, len(found) - LISTED),
+        "ids": [call.pk for call in found],
+        "portals": sorted({str(call.portal) for call in found}),
+        "late": sum(call.deadline is not None and call.deadline <= now for call in found),
+        "not_failed": sum(call.state != State.FAILED for call in found),
+        "form": form,
+        "number": len(found),
+    }
+    return TemplateResponse(request, "admin/handlers/invocation/decide.html", context)
+
+
+def _do(request: HttpRequest, act: Any, calls: QuerySet[Invocation], why: str) -> HttpResponse:
+    by = request.user.get_username()
+    done: list[Invocation] = []
+    refused: dict[str, int] = {}
+    for call in calls.select_related("portal", "version", "body"):
+        try:
+            done.append(act(call, by, why))
+        except CannotReplay as error:
+            refused[str(error)] = refused.get(str(error), 0) + 1
+    if done:
+        words = ngettext("%(n)d call is on its way.", "%(n)d calls are on their way.", len(done))
+        messages.success(request, words % {"n": len(done)})
+    for reason, n in refused.items():
+        words = ngettext("%(n)d call not: %(reason)s", "%(n)d calls not: %(reason)s", n)
+        messages.warning(request, words % {"n": n, "reason": reason})
+    if len(done) == 1 and not refused:
+        return HttpResponseRedirect(reverse("admin:handlers_invocation_change", args=[done[0].pk]))
+    return HttpResponseRedirect(reverse("admin:handlers_invocation_changelist"))
+
+
+def decide_link(deed: str, ids: list[int]) -> str:
+    """Where a person decides about these calls."""
+    return f"{reverse(f'admin:handlers_{deed}')}?{urlencode([('call', pk) for pk in ids])}"
+
+
+def links_for(request: HttpRequest, call: Invocation) -> list[dict[str, str]]:
+    """The buttons above a call's story, for what this person may do and what makes sense for it."""
+    links = []
+    over = call.state in (State.FAILED, State.DELIVERED, State.REFUSED, State.EXPIRED)
+    if over and request.user.has_perm(REPLAY):
+        links.append({"href": decide_link("replay", [call.pk]), "words": _("Replay")})
+    if call.state == State.FAILED and call.waits and request.user.has_perm(RELEASE):
+        links.append({"href": decide_link("release", [call.pk]), "words": _("Release")})
+    return links
