@@ -137,6 +137,9 @@ def runner() -> bool:
 
 
 def _read(parse: Any, name: str, default: Any) -> Any:
+    if os.environ.get(name) == "":
+        # `NAME=` in a file of settings means that it is not set.
+        del os.environ[name]
     try:
         return parse(name, default)
     except (EnvError, ValueError, OSError) as error:

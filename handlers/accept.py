@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.utils import timezone
-
 from handlers import intake_db, known
 from handlers.incoming import Incoming
 from handlers.known import KnownPortal
@@ -39,42 +37,41 @@ class Accepted:
     portal: KnownPortal
 
 
-_COLUMNS = (
-    "portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id, document_type, waits, state,"
-    " cause, due_at, deadline, owner, fence, tries, sends, repeats, called_at, received_at, ended_at,"
-    " confirmation, seen_listed, revision"
+# The version that computes the call where its address names none: the one last pushed there, else the latest.
+_VERSION_SOUGHT = (
+    "COALESCE((SELECT g.pushed_version_id FROM robots_registration g JOIN robots_robot r ON r.id = g.robot_id"
+    " WHERE g.portal_id = p.id AND r.application_id = p.application_id AND r.code = %s),"
+    " (SELECT v.id FROM robots_robotversion v JOIN robots_robot r ON r.id = v.robot_id"
+    " WHERE r.application_id = p.application_id AND v.code = %s ORDER BY v.number DESC LIMIT 1))"
 )
-_VALUES = (
-    "SELECT p.id, %s, 1, %s, {version}, %s, %s, %s, %s, %s, %s, {due}, {deadline}, '', 0, 0, 0, 0, {called},"
-    " {received}, {ended}, '', {false}, '' FROM portals_portal p"
-    " WHERE p.id = %s AND p.installation = %s AND p.state = 'installed'{former}"
-)
-_CONFLICT = (
-    " ON CONFLICT (portal_id, token_hash, run)"
+# A call whose code nobody published is kept as failed, in the same statement.
+_ROW = (
+    "INSERT INTO handlers_invocation (portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id,"
+    " document_type, waits, state, cause, ended_at, due_at, deadline, called_at, received_at, owner, fence, tries,"
+    " sends, repeats, confirmation, seen_listed, revision)"
+    " SELECT p.id, %s, 1, %s, p.version_id, %s, %s, %s, %s,"
+    " CASE WHEN p.version_id IS NULL THEN 'failed' ELSE 'received' END,"
+    " CASE WHEN p.version_id IS NULL THEN 'code_unknown' ELSE '' END,"
+    " CASE WHEN p.version_id IS NULL THEN {now} END, {now}, {stamp}, {stamp}, {stamp}, '', 0, 0, 0, 0, '', {false}, ''"
+    " FROM (SELECT p.id, {version} AS version_id FROM portals_portal p"
+    " WHERE p.id = %s AND p.installation = %s AND p.state = 'installed'{still}) AS p"
+    # SQLite takes "ON" for a join where no WHERE stands before it.
+    " WHERE true ON CONFLICT (portal_id, token_hash, run)"
     " DO UPDATE SET repeats = handlers_invocation.repeats + 1 RETURNING id, repeats"
 )
 _BODY = "INSERT INTO handlers_invocationbody (invocation_id, event_token, call, result, lines)"
 
 
 @lru_cache(maxsize=8)
-def _statements(vendor: str, former: bool, ended: bool) -> tuple[str, str]:
+def _statements(vendor: str, named: bool, former: bool) -> tuple[str, str]:
     """(the row's statement, the body's) for a vendor; on PostgreSQL the first does both and the second is ''."""
     postgresql = vendor == "postgresql"
-    still = f" AND p.former_until > {now_sql(vendor)}" if former else ""
-    stamp = "%s::timestamptz" if postgresql else "%s"
-    insert = (
-        f"INSERT INTO handlers_invocation ({_COLUMNS}) "
-        + _VALUES.format(
-            version="%s::bigint" if postgresql else "%s",
-            due=now_sql(vendor),
-            deadline=stamp,
-            called=stamp,
-            received=stamp,
-            ended=now_sql(vendor) if ended else "NULL",
-            false="false" if postgresql else "0",
-            former=still,
-        )
-        + _CONFLICT
+    insert = _ROW.format(
+        now=now_sql(vendor),
+        stamp="%s::timestamptz" if postgresql else "%s",
+        false="false" if postgresql else "0",
+        version=("%s::bigint" if postgresql else "%s") if named else _VERSION_SOUGHT,
+        still=f" AND p.former_until > {now_sql(vendor)}" if former else "",
     )
     if postgresql:
         return (
@@ -101,22 +98,19 @@ def accept(call: Incoming) -> Accepted:
 
 
 def _insert(call: Incoming, portal: KnownPortal, former: bool) -> list[tuple[Any, ...]]:
-    version_id = _version(call, portal)
-    ended = version_id is None
-    row, body = _statements(intake_db.vendor(), former, ended)
+    named = _named_version(call, portal)
+    row, body = _statements(intake_db.vendor(), named is not None, former)
     params = (
         call.token_hash,
         call.code,
-        version_id,
         call.workflow_id,
         call.document_id[-1] if call.document_id else "",
         "|".join(call.document_type),
         call.waits,
-        "failed" if ended else "received",
-        "code_unknown" if ended else "",
         _stamp(call.deadline),
         _stamp(call.called_at),
         _stamp(call.received_at),
+        *((named,) if named is not None else (call.code, call.code)),
         portal.id,
         portal.installation,
     )
@@ -128,22 +122,14 @@ def _insert(call: Incoming, portal: KnownPortal, former: bool) -> list[tuple[Any
     )
 
 
-def _version(call: Incoming, portal: KnownPortal) -> int | None:
-    """The version that computes the call: the one its address names, else the one last pushed there, else the
-    latest published; None where the code has none."""
-    if call.version_hint is not None:
-        named = known.version(call.version_hint)
-        if named is not None and (named.application_id, named.code) == (portal.application_id, call.code):
-            return call.version_hint
-    rows = intake_db.run(
-        "SELECT COALESCE("
-        " (SELECT g.pushed_version_id FROM robots_registration g JOIN robots_robot r ON r.id = g.robot_id"
-        "  WHERE g.portal_id = %s AND r.application_id = %s AND r.code = %s),"
-        " (SELECT v.id FROM robots_robotversion v JOIN robots_robot r ON r.id = v.robot_id"
-        "  WHERE r.application_id = %s AND v.code = %s ORDER BY v.number DESC LIMIT 1))",
-        (portal.id, portal.application_id, call.code, portal.application_id, call.code),
-    )
-    return rows[0][0] if rows else None
+def _named_version(call: Incoming, portal: KnownPortal) -> int | None:
+    """The version in the call's address where it is one of this application's robot with this code, else None."""
+    if call.version_hint is None:
+        return None
+    named = known.version(call.version_hint)
+    if named is None or (named.application_id, named.code) != (portal.application_id, call.code):
+        return None
+    return call.version_hint
 
 
 def _refusal(portal: KnownPortal | None, call: Incoming) -> Refused:
@@ -161,9 +147,8 @@ def _refusal(portal: KnownPortal | None, call: Incoming) -> Refused:
     return Refused("token_wrong", "auth[application_token] is not this portal's.")
 
 
-def _stamp(value: dt.datetime | None) -> str | None:
-    """As Django writes it on either database: UTC, without a zone on SQLite."""
-    if value is None:
-        return None
-    utc = timezone.make_naive(value, dt.UTC)
-    return utc.isoformat(" ", "microseconds") + ("+00" if intake_db.vendor() == "postgresql" else "")
+def _stamp(value: dt.datetime | None) -> dt.datetime | str | None:
+    """UTC as each database takes it in a raw statement: SQLite has text without a zone."""
+    if value is None or intake_db.vendor() == "postgresql":
+        return value
+    return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -11,11 +11,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from psycopg.rows import tuple_row
+
+from portals.failpoint import failpoint
 
 PATIENCE = 2.0
 # Where nobody probes (the thread died), a request does, this long after the failure.
@@ -52,7 +55,9 @@ def _until(gen: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, Any
         return stop.value
 
 
+@lru_cache(maxsize=1)
 def vendor() -> str:
+    """"postgresql" or "sqlite": asked several times a call, and each look at Django's connection costs."""
     return connection.vendor
 
 
@@ -60,7 +65,7 @@ def run(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows of one statement, committed. Raises Away; a refused statement (data) as DatabaseError."""
     _refuse_while_away()
     try:
-        return _run_postgresql(sql, params) if connection.vendor == "postgresql" else _run_sqlite(sql, params)
+        return _run_postgresql(sql, params) if vendor() == "postgresql" else _run_sqlite(sql, params)
     except (*_GONE, OperationalError, InterfaceError) as error:
         _note_away()
         raise Away(type(error).__name__) from None
@@ -74,6 +79,7 @@ def run_together(first: tuple[str, Sequence[Any]], then: Any) -> list[tuple[Any,
     try:
         with transaction.atomic():
             rows = _run_sqlite(*first)
+            failpoint("accept.between")
             second = then(rows)
             if second is not None:
                 with connection.cursor() as cursor:
@@ -90,11 +96,13 @@ def probe() -> bool:
     if _away_since is None:
         return True
     try:
-        if connection.vendor == "postgresql":
+        if vendor() == "postgresql":
             _run_postgresql("SELECT 1", ())
         else:
             _run_sqlite("SELECT 1", ())
     except (psycopg.Error, DatabaseError, InterfaceError):
+        # Somebody probes, so no request has to.
+        _note_away()
         return False
     _away_since = None
     return True

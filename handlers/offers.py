@@ -4,11 +4,13 @@ in by full OAuth and its application token is not known yet: an administrator's 
 
 from __future__ import annotations
 
+import time
+
 import structlog
 from django.db import DatabaseError, InterfaceError
 
 from handlers.incoming import Incoming
-from handlers.known import KnownPortal
+from handlers.known import KnownPortal, Remembered
 from portals import pending
 from portals.claim import OPEN, Claim
 from portals.crypto import keyed_hash, keyed_hashes
@@ -17,6 +19,10 @@ from portals.models import Application, PendingInstallation
 
 log = structlog.get_logger(__name__)
 
+# A portal whose tokens this process kept is not looked at again for as long, however many calls it makes.
+_REST = 30.0
+_offered: Remembered[tuple[int, str], float] = Remembered(1000)
+
 
 def offer_tokens(portal: KnownPortal, call: Incoming) -> None:
     """Keeps the call's tokens to be verified by the sweep, once an application token; never in this request.
@@ -24,8 +30,10 @@ def offer_tokens(portal: KnownPortal, call: Incoming) -> None:
     The call itself is stored already: what fails here costs nothing but the next call's offer.
     """
     refresh_token = call.tokens.get("refresh_token", "")
-    if not refresh_token:
+    key = (portal.id, call.application_token)
+    if not refresh_token or time.monotonic() - (_offered.get(key) or -_REST) < _REST:
         return
+    _offered.put(key, time.monotonic())
     claim = Claim(
         way=OPEN,
         member_id=portal.member_id,

@@ -90,17 +90,19 @@ def keyed_hashes(text: str) -> list[bytes]:
 
     What is written carries the first; what is read may match any, so a key can be changed.
     """
-    return [
-        hmac.new(
-            b"b24-hash:" + fernet_key(key), text.encode("utf-8", "surrogatepass"), hashlib.sha256
-        ).digest()
-        for key in settings.ENCRYPTION_KEYS
-    ]
+    data = text.encode("utf-8", "surrogatepass")
+    return [hmac.digest(key, data, "sha256") for key in _hash_keys(tuple(settings.ENCRYPTION_KEYS))]
 
 
 def keyed_hash(text: str) -> bytes:
     """What is written of a secret that must only be recognised again (32 bytes)."""
-    return keyed_hashes(text)[0]
+    data = text.encode("utf-8", "surrogatepass")
+    return hmac.digest(_hash_keys(tuple(settings.ENCRYPTION_KEYS))[0], data, "sha256")
+
+
+@lru_cache(maxsize=4)
+def _hash_keys(keys: tuple[str, ...]) -> list[bytes]:
+    return [b"b24-hash:" + fernet_key(key) for key in keys]
 
 
 class EncryptedTextField(models.Field):
