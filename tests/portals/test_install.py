@@ -203,6 +203,16 @@ def test_a_form_never_sends_us_to_its_own_token_server(world, server):
     assert world.sandbox.server_log()
 
 
+def test_the_page_speaks_the_portals_language(world):
+    world.install()
+    form = frame_form(world)
+    for language, word in (("ru", "Приложение установлено"), ("de", "The application is installed")):
+        answer = requests.post(
+            f"{world.address}?DOMAIN=x.com&PROTOCOL=1&LANG={language}", data=form, timeout=30
+        )
+        assert word in answer.text
+
+
 def test_only_the_portal_may_frame_its_page(world):
     world.install()
     form = frame_form(world)

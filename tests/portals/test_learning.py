@@ -1,0 +1,103 @@
+"""What is learned of a portal in passing, and what the sweep asks by itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from portals import finish, learn, lease, sweep
+from portals.clock import db_now
+from portals.models import Lease, Portal
+from tests.factories import PortalFactory
+from tests.portals.lab import ok
+
+
+@pytest.mark.parametrize(
+    ("server_time", "users_zone", "language", "zone"),
+    [
+        ("2026-07-01T12:00:00+02:00", "Europe/Berlin", "de", "Europe/Berlin"),
+        ("2026-07-01T12:00:00+03:00", "Europe/Berlin", "ru", "Europe/Moscow"),
+        ("2026-11-24T12:00:00+05:00", "", "ru", "Asia/Yekaterinburg"),
+        ("2026-11-24T12:00:00+03:00", "", "en", "Etc/GMT-3"),
+        ("2026-11-24T12:00:00-05:00", "no/such", "en", "Etc/GMT+5"),
+        ("2026-11-24T12:00:00+00:00", None, "", "UTC"),
+        ("2026-11-24T12:00:00", "", "ru", ""),
+        ("rubbish", "", "ru", ""),
+        (None, "", "ru", ""),
+    ],
+)
+def test_a_zone_for_an_offset(server_time, users_zone, language, zone):
+    assert finish.zone_of(server_time, users_zone, language) == zone
+
+
+def test_a_zone_with_half_hours_is_found():
+    zone = finish.zone_of("2026-11-24T12:00:00+05:45")
+    assert finish._offset_in(zone, dt.datetime(2026, 11, 24, tzinfo=dt.UTC)) == dt.timedelta(
+        hours=5, minutes=45
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_persons_choice_is_not_guessed_over():
+    portal = PortalFactory(
+        time_zone="Asia/Tokyo", time_zone_source="person", date_format="YMD", date_format_source="person"
+    )
+    learn.zone(portal, "Europe/Moscow")
+    learn.language(portal, "en")
+    fresh = Portal.objects.get()
+    assert (fresh.time_zone, fresh.date_format, fresh.language) == ("Asia/Tokyo", "YMD", "en")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("language", "order"), [("en", "MDY"), ("ru", "DMY"), ("de", "DMY"), ("ja", "YMD"), ("xx", "DMY")]
+)
+def test_the_date_format_is_guessed_from_the_language(language, order):
+    portal = PortalFactory()
+    learn.language(portal, language)
+    assert Portal.objects.get().date_format == order
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sweep_finds_a_portal_well_again(server, settings):
+    settings.B24_ALLOW_HTTP = True
+    server.reply = lambda path, params: ok({"INSTALLED": True})
+    PortalFactory(
+        client_endpoint=f"{server.base}/rest/",
+        trouble="plan_lapsed",
+        trouble_since=db_now(),
+        ask_again_at=db_now() + dt.timedelta(seconds=30),
+    )
+    assert sweep.sweep()["asked"] == 0
+    assert server.asked == []
+    Portal.objects.update(ask_again_at=db_now() - dt.timedelta(seconds=11))
+    assert sweep.sweep()["asked"] == 1
+    assert Portal.objects.get().trouble == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_portal_that_can_not_be_finished_is_not_asked_at_every_pass(server, settings):
+    settings.B24_ALLOW_HTTP = True
+    server.reply = lambda path, params: (400, {"error": "ERROR_CORE"}, {})
+    PortalFactory(client_endpoint=f"{server.base}/rest/")
+    for _ in range(3):
+        assert sweep.sweep()["finished"] == 0
+    assert server.methods() == ["batch"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_leases_long_ended_are_removed():
+    lease.take("old", -2 * 86400)
+    lease.take("new", 60)
+    assert sweep.sweep()["leases"] == 1
+    assert Lease.objects.get().name == "new"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_failing_part_holds_up_no_other(monkeypatch):
+    monkeypatch.setattr(sweep.refresh, "keep_alive", lambda: 1 / 0)
+    lease.take("old", -2 * 86400)
+    done = sweep.sweep()
+    assert done["failed"] == 1
+    assert done["leases"] == 1
