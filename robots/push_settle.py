@@ -10,6 +10,7 @@ from django.db import transaction
 
 from portals import errors, lease
 from portals.clock import db_now
+from portals.failpoint import failpoint
 from portals.models import Portal
 from robots.models import Registration
 from robots.payload import dump
@@ -62,6 +63,7 @@ class Settler:
         with self._fenced():
             Registration.objects.bulk_create(new, batch_size=50)
             Registration.objects.bulk_update(rows, ["wanted_version", "due_at"], batch_size=50)
+        failpoint("push.wanted")
 
     def note_tries(self, steps: Iterable[Step], adopt: Iterable[str], by: str) -> None:
         """Before anything is sent: what is tried, so that a code found after an unknown answer is known to be
@@ -79,6 +81,7 @@ class Settler:
             self._renew_installation(row)
             rows.append(row)
         self._save(rows)
+        failpoint("push.noted")
 
     def settle(self, answered: Iterable[tuple[Step, Answer]]) -> None:
         """Each step's own end, but for its error (`failed`). What is to be tried again keeps its try."""
@@ -98,7 +101,9 @@ class Settler:
                     row.observed, row.observed_at = Registration.Observed.FOREIGN, now
                     _clear_error(row)
             rows.append(row)
+        failpoint("push.answered")
         self._save(rows)
+        failpoint("push.settled")
 
     def _done(self, row: Registration, step: Step, now: dt.datetime) -> None:
         _clear_error(row)

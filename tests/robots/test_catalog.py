@@ -92,7 +92,7 @@ def test_prune_marks_the_others_removed_and_a_later_import_brings_one_back(file:
     assert "Act: removed" in run("import_catalog", file, prune=True)
     assert Robot.objects.get(code="Act").removed_at is not None
     assert "code: Act" not in run("export_catalog")
-    assert "1 unchanged" in run("import_catalog", file, prune=True)
+    assert "main: 1 unchanged, 0 published." in run("import_catalog", file, prune=True)
     file.write_text(GOOD + SECOND)
     assert "Act: restored" in run("import_catalog", file)
     assert Robot.objects.get(code="Act").removed_at is None

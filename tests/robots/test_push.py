@@ -10,7 +10,7 @@ from django.db import connection
 
 from portals import lease
 from portals.models import Portal
-from robots import push_settle
+from robots import push, push_settle
 from robots.models import ForeignCode, Property, Registration, RobotVersion
 from robots.plan import Action
 from robots.push import push_portal, want_all
@@ -399,6 +399,51 @@ def test_the_sweep_heals_a_lost_hint(lab: PortalLab, monkeypatch: pytest.MonkeyP
     push_due()
     assert "x" in lab.there()
     assert sweep() == 0
+
+
+def test_what_was_pushed_under_a_former_installation_is_not_believed_later(lab: PortalLab) -> None:
+    lab.robot("act", kind="activity")
+    push_portal(lab.portal)
+    lab.portal.installation += 1
+    lab.portal.save()
+    lab.lab.set(workflows=False)
+    assert actions(push_portal(lab.portal)) == {"act": "refused not done"}
+    lab.lab.set(workflows=True)
+    assert actions(push_portal(lab.portal)) == {"act": "update"}
+
+
+def test_a_yes_that_the_list_does_not_confirm_is_not_done(
+    lab: PortalLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.robot("x")
+    send = push.send
+
+    def lost_at_once(*args: Any, **more: Any) -> Any:
+        answers, _holding = send(*args, **more)
+        lab.lab.rest("bizproc.robot.delete", {"CODE": "x"})
+        return answers, None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(push, "send", lost_at_once)
+        result = push_portal(lab.portal)
+    assert actions(result) == {"x": "add not done"}
+    row = lab.row("x")
+    assert (row.error_code, row.observed) == ("not_verified", "missing")
+    assert row.due_at is not None
+    assert push_portal(lab.portal).ok
+
+
+def test_a_want_that_comes_during_a_push_stays_due(lab: PortalLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.robot("x")
+    settle = push_settle.Settler.settle
+
+    def wanted_meanwhile(self: Any, answered: Any) -> None:
+        settle(self, answered)
+        want_all(lab.portal)
+
+    monkeypatch.setattr(push_settle.Settler, "settle", wanted_meanwhile)
+    assert push_portal(lab.portal).ok
+    assert lab.row("x").due_at is not None
 
 
 def test_an_installation_that_dropped_nothing_is_updated_whole(lab: PortalLab) -> None:
