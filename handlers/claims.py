@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from portals.clock import after_sql, now_sql
+from portals.failpoint import failpoint
 
 # A claimed row nobody renews is taken up again after this many seconds.
 LEASE = 20.0
@@ -127,6 +128,7 @@ def settle(settlements: list[Settlement]) -> set[int]:
         ours = {found[0] for found in cursor.fetchall()}
         kept = [asdict(s) for s in settlements if s.result is not None and s.id in ours]
         if kept:
+            failpoint("settle.between")
             cursor.execute(body, [json.dumps(kept, ensure_ascii=False)])
     return ours
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from contextlib import ExitStack
 from typing import Any
 
 import structlog
@@ -24,6 +23,7 @@ from handlers.keeper import Keeper
 from handlers.models import Invocation
 from portals.client import PortalClient
 from portals.clock import db_now, now_sql
+from portals.failpoint import failpoint
 from portals.models import Portal
 from portals.wake import wake
 from robots.job import Job
@@ -93,6 +93,7 @@ def _work_group(portal_id: int, code: str) -> bool:
         )
         if not rows:
             return False
+        failpoint("compute.claimed")
         if len(rows) == UNIT_ROWS:
             # There is more than one unit of it: another child may help.
             wake("compute")
@@ -127,8 +128,10 @@ def _compute_unit(portal: Portal, rows: list[Claim]) -> bool:
             continue
         if not claims.start(claim):
             continue
+        failpoint("compute.started")
         try:
             settlement, said = _compute_row(portal, claim, row)
+            failpoint("compute.run")
         except RunnerUnavailable as error:
             log.error("no runner", error=str(error))
             done.append(Settlement(claim.id, claim.fence, "computing", "received", delay=5.0))
@@ -146,6 +149,7 @@ def _compute_unit(portal: Portal, rows: list[Claim]) -> bool:
 
 def _flush(done: list[Settlement], notes: list[Note]) -> None:
     ours = claims.settle(done)
+    failpoint("compute.settled")
     attempts.write([note for note in notes if note.invocation_id in ours])
     done.clear()
     notes.clear()

@@ -24,6 +24,7 @@ from portals.batch import started
 from portals.client import BatchAnswer, PortalClient
 from portals.clock import db_now, now_sql
 from portals.errors import Passes, PortalTrouble, RestError, UnknownAnswer
+from portals.failpoint import failpoint
 from portals.lease import Held
 from portals.models import Portal
 from portals.wake import wake
@@ -69,9 +70,7 @@ def deliver_now(portal: Portal) -> None:
     if trouble.seconds_until_asked(portal) < trouble.EVERY - _TROUBLE_REST:
         trouble.ask_now(portal.pk)
     found = _with_work(portal.member_id)
-    if found and _serve(found) != 0.0:
-        wake("deliver")
-    elif found and _with_work(portal.member_id):
+    if (found and _serve(found) != 0.0) or (found and _with_work(portal.member_id)):
         wake("deliver")
 
 
@@ -135,6 +134,7 @@ def _send_one(portal: Portal, held: Held) -> bool:
         if not claimed and not (looks and calm):
             sending.delete()
             return False
+    failpoint("delivery.claimed")
     rows = load(claimed)
     request = arrange(rows, room, head)
     claims.settle([settle.back(row, 0.0) for row in request.back])
@@ -189,6 +189,13 @@ def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look
     sending.results = len(request.rows)
     sending.lines = sum(len(row.commands) - 1 for row in request.rows)
     sending.looks = len(look.rows)
+    if not held.renew(LEASE):
+        # Paused past its lease: somebody else sends here now, and may hold these rows already.
+        log.warning("a sender was overtaken before it sent", portal=portal.pk)
+        sending.delete()
+        claims.settle([settle.back(row, 0.0) for row in request.rows])
+        return
+    failpoint("delivery.before_send")
     with Keeper(lambda: (claims.renew(claimed), held.renew(LEASE))):
         began = time.monotonic()
         try:
@@ -199,6 +206,7 @@ def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look
             _settle_whole(portal, sending, request, look, error)
             return
     sending.seconds = time.monotonic() - began
+    failpoint("delivery.answered")
     _settle_each(portal, sending, request, look, answer)
 
 
@@ -208,6 +216,7 @@ def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:
     for key, (method, params) in row.commands.items():
         try:
             whole = client.ask(method, params)
+            failpoint("delivery.one_alone")
             answer.results[key] = whole.get("result")
             answer.portal_time = started(whole)
         except (UnknownAnswer, PortalTrouble):
@@ -289,7 +298,9 @@ def _commit(
     with transaction.atomic():
         sending.save()
         ours = claims.settle(settlements)
+        failpoint("delivery.in_commit")
         attempts.write([note for note in notes if note.invocation_id in ours])
+    failpoint("delivery.committed")
 
 
 def _size_batches(portal: Portal, rows: int, seconds: float) -> None:

@@ -18,6 +18,7 @@ from django.db import DatabaseError
 
 from handlers import intake_db, known, refusals, spool
 from handlers.accept import Refused, accept
+from portals.failpoint import failpoint
 from portals.wake import wake
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,9 @@ def _drain_page(page: list[spool.Spooled]) -> int:
     try:
         for entry in page:
             try:
+                failpoint("drain.before_accept")
                 accept(entry.call)
+                failpoint("drain.accepted")
             except Refused as refusal:
                 if refusals.claim_is_pending(entry.call):
                     continue
@@ -67,6 +70,7 @@ def _drain_page(page: list[spool.Spooled]) -> int:
     finally:
         if done:
             spool.remove(done)
+            failpoint("drain.removed")
     return len(done)
 
 

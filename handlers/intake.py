@@ -9,6 +9,7 @@ from handlers import intake_db, refusals, spool
 from handlers.accept import Refused, accept
 from handlers.incoming import Incoming
 from handlers.offers import offer_tokens
+from portals.failpoint import failpoint
 from portals.wake import wake
 
 log = structlog.get_logger(__name__)
@@ -16,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 def take(call: Incoming, address: str) -> None:
     """Returns once the call is on disk. Raises Refused, spool.SpoolFull."""
+    failpoint("accept.before")
     try:
         accepted = accept(call)
     except Refused as refusal:
@@ -35,6 +37,7 @@ def take(call: Incoming, address: str) -> None:
         log.exception("a call can't be stored; it is spooled", member_id=call.member_id)
         spool.put(call)
         return
+    failpoint("accept.committed")
     wake("compute")
     if accepted.portal.needs_token and call.tokens:
         offer_tokens(accepted.portal, call)

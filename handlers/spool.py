@@ -21,6 +21,7 @@ from django.conf import settings
 
 from handlers.incoming import Incoming
 from portals.crypto import decrypt, encrypt, keyed_hashes
+from portals.failpoint import failpoint
 
 UNVERIFIED_FORM_MAX = 256 * 1024
 # Of the unverified share, what one claimed portal may take.
@@ -132,6 +133,8 @@ def _write(slots: list[_Slot]) -> None:
         with _database() as database:
             for slot in slots:
                 _write_one(database, slot)
+            failpoint("spool.before_commit")
+        failpoint("spool.committed")
     except (sqlite3.Error, OSError) as error:
         for slot in slots:
             slot.error = slot.error or error

@@ -15,6 +15,7 @@ from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.models import Invocation
 from portals.clock import db_now, now_sql
+from portals.failpoint import failpoint
 from portals.wake import wake
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ def sweep() -> None:
 def _take_up_expired() -> None:
     """Rows of processes that died: to be computed or sent again, charged only where their own run had begun."""
     while found := claims.expired(_PAGE):
+        failpoint("sweep.taken_up")
         done: list[Settlement] = []
         notes: list[Note] = []
         for claim, state, started, tries in found:
@@ -79,6 +81,7 @@ def _take_up_expired() -> None:
             else:
                 done.append(Settlement(claim.id, claim.fence, "computing", "received"))
         ours = claims.settle(done)
+        failpoint("sweep.settled")
         attempts.write([note for note in notes if note.invocation_id in ours])
         log.info("expired leases taken up", rows=len(ours))
         if len(found) < _PAGE:
@@ -108,6 +111,7 @@ def _end_uninstalled() -> None:
 
 def _end(wanted: str, params: list[object], state: str, cause: str) -> None:
     while found := claims.claim(wanted, params, "sending", _PAGE):
+        failpoint("sweep.ending")
         claims.settle([_ended(claim, state, cause) for claim in found])
         if len(found) < _PAGE:
             return

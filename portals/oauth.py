@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from portals import errors, transport
+from portals import errors, kept_answer, transport
 from portals.errors import CommandRefused, Passes, PortalTrouble, TokenRefused, UnknownAnswer
+from portals.failpoint import failpoint
 from portals.models import Application
 
 SECONDS = 15.0
@@ -76,15 +77,23 @@ def exchange_code(application: Application, server: str, code: str, timeout: flo
 
 
 def refresh(application: Application, server: str, refresh_token: str, timeout: float = SECONDS) -> Tokens:
-    """New tokens; the given one is spent by it.
+    """New tokens; the given one is spent by it. Whoever has committed them calls `kept_answer.forget`.
 
     Raises PortalTrouble (token_lost where the token is spent or unknown, unpaid, application_gone,
     wrong_client, scope), CommandRefused for another refusal, Passes where the server is down or answers a
     page.
     """
-    return _token(
+    kept = kept_answer.find(refresh_token)
+    if kept is not None:
+        # Asked before, and its answer never committed: asking again would be a second use (§2).
+        return Tokens(**kept)
+    tokens = _token(
         application, server, {"grant_type": "refresh_token", "refresh_token": refresh_token}, timeout
     )
+    failpoint("oauth.answered")
+    kept_answer.keep(refresh_token, asdict(tokens))
+    failpoint("oauth.kept")
+    return tokens
 
 
 def app_info(server: str, access_token: str, timeout: float = SECONDS) -> dict[str, Any]:

@@ -13,9 +13,10 @@ import time
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from portals import lease, oauth, trouble
+from portals import kept_answer, lease, oauth, trouble
 from portals.clock import db_now
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, TokenRefused
+from portals.failpoint import failpoint
 from portals.lease import Held
 from portals.models import Portal
 
@@ -95,6 +96,7 @@ def _renew(portal: Portal, refused: str, held: Held) -> None:
         # A refusal we do not know says nothing of the token; it is asked again, not given up.
         raise Passes(error.code, error.text, error.status, 60.0) from None
     if tokens.member_id != portal.member_id:
+        kept_answer.forget(spent)
         raise Passes("foreign_answer", "The token server answered for another portal.", retry_after=60.0)
     commit(portal, tokens, spent)
     portal.refresh_from_db(fields=FIELDS)
@@ -108,7 +110,10 @@ def commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
     """
     for attempt in range(_COMMIT_TRIES):
         try:
-            return _commit(portal, tokens, spent)
+            written = _commit(portal, tokens, spent)
+            failpoint("refresh.committed")
+            kept_answer.forget(spent)
+            return written
         except (OperationalError, InterfaceError):
             if attempt == _COMMIT_TRIES - 1:
                 raise

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import CharField, F, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
-from portals import finish, lease, pending, refresh
+from portals import finish, kept_answer, lease, pending, refresh
 from portals.client import PortalClient
 from portals.clock import db_now
 from portals.errors import Passes, RestError
@@ -48,6 +48,7 @@ def sweep(after: After | None = None) -> dict[str, int]:
         ("finished", _finish),
         ("asked", _ask_troubled),
         ("leases", _remove_leases),
+        ("kept_answers", kept_answer.remove_old),
     ]
     for name, part in parts:
         try:

@@ -25,6 +25,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as SocketTimeout
 
 from portals.errors import Passes, PortalTrouble, RestError, UnknownAnswer
+from portals.failpoint import failpoint
 
 CONNECT_SECONDS = 5.0
 MAX_BYTES = 8 * 1024 * 1024
@@ -87,6 +88,7 @@ def post(
     else:
         body = form
     began = time.monotonic()
+    failpoint("request.before")
     try:
         with _session().post(
             url,
@@ -97,6 +99,7 @@ def post(
             stream=True,
         ) as response:
             content = _read(response, began + timeout)
+            failpoint("request.answered")
             return Answer(response.status_code, content, time.monotonic() - began)
     except requests.RequestException as error:
         raise _failed(error) from None

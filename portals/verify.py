@@ -15,10 +15,11 @@ from typing import Any
 
 from django.db import transaction
 
-from portals import bucket, errors, finish, learn, lease, oauth, transport
+from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, transport
 from portals.claim import CALL, OAUTH, UPDATE, Claim
 from portals.clock import db_now
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
+from portals.failpoint import failpoint
 from portals.models import Application, Portal
 
 FORMER_TOKEN = dt.timedelta(minutes=10)
@@ -102,6 +103,7 @@ def verify(application: Application, claim: Claim, timeout: float = oauth.SECOND
             return Verified(known, False)
         tokens = _exchange(application, claim, known, timeout)
         portal, taken = _take(application, claim, tokens)
+        failpoint("verify.taken")
         is_admin = _is_admin(tokens, timeout)
         if is_admin is None and taken == _NOTHING and claim.installs:
             raise Later(
@@ -110,6 +112,8 @@ def verify(application: Application, claim: Claim, timeout: float = oauth.SECOND
                 "The portal did not say whose token it is.",
             )
         changed = _settle(portal.pk, claim, tokens, is_admin, taken)
+        failpoint("verify.settled")
+        kept_answer.forget(claim.refresh_token)
     finally:
         held.release()
     portal = Portal.objects.select_related("application").get(pk=portal.pk)
@@ -134,6 +138,7 @@ def _exchange(application: Application, claim: Claim, known: Portal | None, time
     except CommandRefused as error:
         raise Refused(f"The token server does not confirm it ({error.code}).") from None
     if tokens.member_id != claim.member_id:
+        kept_answer.forget(claim.refresh_token)
         raise Refused("The token belongs to another portal than the form says.")
     if not tokens.client_endpoint:
         raise Refused("The token server told no usable REST address.")

@@ -56,3 +56,9 @@ def no_background_work() -> None:
     from portals import wake
 
     wake.idle_hooks.clear()
+
+
+@pytest.fixture(autouse=True)
+def own_spool(settings: Any, tmp_path: Path) -> None:
+    """What one test keeps on disk (calls, a token server's answers) is no other's."""
+    settings.SPOOL_DIR = tmp_path / "spool"
