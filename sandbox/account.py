@@ -1,6 +1,5 @@
-"""Methods about the application and who asks: app.info, profile, user.current, scope, methods, server.time
-(§3, §4).
-"""
+"""Methods about the application and who asks: app.info, profile,
+user.current, scope, methods, server.time (§3, §4)."""
 
 from __future__ import annotations
 

@@ -17,9 +17,8 @@ REFERENCE = re.compile(r"\$(result|error|time|total|next)((?:\[[^\]\[]*\])+)")
 
 @dataclass
 class Answered:
-    """What one command gave: a result with its time, or an error; ``total`` and ``next`` where it came in
-    pages.
-    """
+    """What one command gave: a result with its time, or an error;
+    ``total`` and ``next`` where it came in pages."""
 
     result: Any = None
     error: dict[str, Any] | None = None
@@ -32,9 +31,8 @@ Run = Callable[[str, str, dict[str, Any]], Answered]
 
 
 def run_batch(params: dict[str, Any], run: Run) -> dict[str, Any]:
-    """The ``result`` of a batch; ``run(key, method, params)`` does one command and never raises RestFailure.
-    The ``result`` of a batch; ``run(key, method, params)`` does one command and never raises RestFailure.
-    """
+    """The ``result`` of a batch;
+    ``run(key, method, params)`` does one command and never raises RestFailure."""
     commands = params.get("cmd", params.get("CMD"))
     if isinstance(commands, list):
         commands = {str(number): item for number, item in enumerate(commands)}
@@ -81,9 +79,8 @@ def shaped(items: dict[str, Any]) -> Any:
 
 
 def substitute(value: Any, answers: dict[str, dict[str, Any]]) -> Any:
-    """``$result[a][b]`` anywhere in a value: alone it becomes the answer itself, within a text the answer as
-    text.
-    """
+    """``$result[a][b]`` anywhere in a value: alone it becomes the answer itself,
+    within a text the answer as text."""
     if isinstance(value, dict):
         return {key: substitute(item, answers) for key, item in value.items()}
     if isinstance(value, list):

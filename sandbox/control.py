@@ -1,6 +1,5 @@
-"""The JSON control API: by it tests, benchmarks and the page drive and read the sandbox. README.md lists it.
-The JSON control API: by it tests, benchmarks and the page drive and read the sandbox. README.md lists it.
-"""
+"""The JSON control API: by it tests, benchmarks and the page drive and read the sandbox.
+README.md lists it."""
 
 from __future__ import annotations
 

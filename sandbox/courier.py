@@ -37,9 +37,8 @@ class Post:
 
 
 class Courier:
-    """Threads with kept-alive connections. A connection that may be stale is replaced before use, never
-    after:
-    a second POST of one call is what the platform does not do."""
+    """Threads with kept-alive connections. A connection that may be stale is replaced before use,
+    never after: a second POST of one call is what the platform does not do."""
 
     def __init__(self, threads: int = 64, tls: ssl.SSLContext | None = None, keep_alive: bool = True) -> None:
         self.keep_alive = keep_alive

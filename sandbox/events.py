@@ -1,6 +1,5 @@
-"""`event.bind`, `event.get`, `event.unbind`, and the events that reach an application only where it bound
-them (§3).
-"""
+"""`event.bind`, `event.get`, `event.unbind`,
+and the events that reach an application only where it bound them (§3)."""
 
 from __future__ import annotations
 
@@ -87,9 +86,8 @@ def send_bound(
     data: dict[str, Any],
     auth: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """POSTs an event to each handler bound to it, in this thread; an application that owes installFinish
-    gets none.
-    """
+    """POSTs an event to each handler bound to it, in this thread;
+    an application that owes installFinish gets none."""
     with world.lock:
         targets = [item for item in install.bindings if item.event == event] if install.installed else []
     return [send_one(world, courier, portal, event, item.handler, item.id, data, auth) for item in targets]

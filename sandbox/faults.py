@@ -1,6 +1,5 @@
-"""Faults on order: which kinds there are, and whether one strikes now (by count, or by chance from a seed).
-Faults on order: which kinds there are, and whether one strikes now (by count, or by chance from a seed).
-"""
+"""Faults on order: which kinds there are,
+and whether one strikes now (by count, or by chance from a seed)."""
 
 from __future__ import annotations
 
@@ -75,9 +74,8 @@ def order(faults: list[Fault], number: int, wish: dict[str, Any], kinds: Iterabl
 def strikes(
     faults: list[Fault], kinds: Iterable[str], method: str = "", level: str = "request"
 ) -> list[Fault]:
-    """Those that strike this time; each is counted, one that is used up is taken off. The caller holds the
-    lock.
-    """
+    """Those that strike this time; each is counted,
+    one that is used up is taken off. The caller holds the lock."""
     if not faults:
         return []
     struck = []

@@ -1,6 +1,5 @@
-"""A small threaded HTTP/1.1 server: kept-alive connections, no query in any log, and answers that may be
-dropped on order.
-"""
+"""A small threaded HTTP/1.1 server: kept-alive connections,
+no query in any log, and answers that may be dropped on order."""
 
 from __future__ import annotations
 
@@ -24,9 +23,8 @@ MAX_BODY = 16 * 1024 * 1024
 
 @dataclass
 class Request:
-    """What came in, with its parameters read the way the platform reads them: query, then form or JSON over
-    it.
-    """
+    """What came in, with its parameters read the way the platform reads them:
+    query, then form or JSON over it."""
 
     verb: str
     path: str
@@ -53,9 +51,8 @@ class Request:
 
 @dataclass
 class Reply:
-    """An answer; ``after`` runs once it is written (or dropped), ``drop`` closes the connection without a
-    word.
-    """
+    """An answer; ``after`` runs once it is written (or dropped),
+    ``drop`` closes the connection without a word."""
 
     status: int = 200
     body: bytes = b""

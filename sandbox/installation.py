@@ -23,9 +23,8 @@ class Installations:
     def record(
         self, portal: Portal, application: Application, user_id: int, token: str = "", drop: bool = False
     ) -> Install:
-        """The installation on the portal: a new one, or the one there is, with what it registered or
-        without.
-        """
+        """The installation on the portal: a new one, or the one there is,
+        with what it registered or without."""
         with self.world.lock:
             former = portal.installs.get(application.client_id)
             install = former or Install(self.world.serial(), application.client_id, secrets.token_hex(16))
@@ -99,9 +98,8 @@ class Installations:
     def by_frame(
         self, portal: Portal, application: Application, user_id: int, token: str, drop: bool = False
     ) -> dict[str, Any]:
-        """Installs with an interface: by the install page where there is one, else at once and opened
-        (§3.1).
-        """
+        """Installs with an interface: by the install page where there is one,
+        else at once and opened (§3.1)."""
         user = self.user(portal, user_id)
         url = application.install_url or application.main_url
         if not url:
@@ -206,9 +204,8 @@ class Installations:
     def update(
         self, portal: Portal, client_id: str, version: int | None, token: str, drop: bool
     ) -> dict[str, Any]:
-        """A new version: what was registered goes, bound handlers hear of it with the *updated* token (§3).
-        A new version: what was registered goes, bound handlers hear of it with the *updated* token (§3).
-        """
+        """A new version: what was registered goes,
+        bound handlers hear of it with the *updated* token (§3)."""
         with self.world.lock:
             install = self.world.install(portal, client_id)
             previous, bindings = install.version, list(install.bindings)

@@ -1,6 +1,5 @@
-"""`bizproc.workflow.*`: which processes run, by which a hub learns whether a result arrived (§7); terminate
-and kill.
-"""
+"""`bizproc.workflow.*`: which processes run,
+by which a hub learns whether a result arrived (§7); terminate and kill."""
 
 from __future__ import annotations
 
@@ -38,9 +37,8 @@ SIGNS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def instances(call: Call) -> Page:
-    """SELECT, FILTER, ORDER and start over the processes that are saved and not ended; administrators only.
-    SELECT, FILTER, ORDER and start over the processes that are saved and not ended; administrators only.
-    """
+    """SELECT, FILTER, ORDER and start over the processes that are saved and not ended;
+    administrators only."""
     with call.world.lock:
         call.administrator()
         portal, now = call.portal, call.world.clock.now()

@@ -1,6 +1,5 @@
-"""Logs that cannot grow without end: the last N entries and a number for each, so that a reader can go on
-from where it was.
-"""
+"""Logs that cannot grow without end: the last N entries and a number for each,
+so that a reader can go on from where it was."""
 
 from __future__ import annotations
 

@@ -16,9 +16,8 @@ SHARE = 30.0
 
 
 class Keeper:
-    """A thread that writes at most every two seconds, and rarer where writing takes long (a thirtieth of the
-    time).
-    """
+    """A thread that writes at most every two seconds,
+    and rarer where writing takes long (a thirtieth of the time)."""
 
     def __init__(self, world: World, engine: Processes, folder: Path | None) -> None:
         self.world = world

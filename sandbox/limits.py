@@ -11,9 +11,8 @@ EPSILON = 1e-6
 
 
 def pour(portal: Portal, peer: str, now: float) -> bool:
-    """One request into the portal's bucket for a source address; False where it would run over. A box has
-    none.
-    """
+    """One request into the portal's bucket for a source address;
+    False where it would run over. A box has none."""
     if portal.edition == "box":
         return True
     size, drain = (ENTERPRISE_BUCKET, ENTERPRISE_DRAIN) if portal.enterprise else (BUCKET, DRAIN)
@@ -47,9 +46,8 @@ def may_operate(portal: Portal, install: Install | None, method: str, now: float
 def charge(
     portal: Portal, install: Install | None, method: str, seconds: float, now: float
 ) -> tuple[float, float] | None:
-    """Adds operating time; gives ``(operating, operating_reset_at)`` for the answer's time block, None on a
-    box.
-    """
+    """Adds operating time; gives ``(operating, operating_reset_at)``
+    for the answer's time block, None on a box."""
     if portal.edition == "box":
         return None
     if install is None:

@@ -1,6 +1,5 @@
-"""Form fields of the pages as control requests: what a form cannot say (numbers, lists, nothing) is said
-here.
-"""
+"""Form fields of the pages as control requests:
+what a form cannot say (numbers, lists, nothing) is said here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""The pages for people: which address shows what, in which language; everything they do goes through the
-control API.
-"""
+"""The pages for people: which address shows what, in which language;
+everything they do goes through the control API."""
 
 from __future__ import annotations
 
@@ -92,9 +91,8 @@ class Pages:
         return self.render("error.html", request, {"problem": "404"}, 404)
 
     def _do(self, path: list[str], request: Request) -> Reply:
-        """A form of a page: its fields as a control request, then back to where it came from with what came
-        of it.
-        """
+        """A form of a page: its fields as a control request,
+        then back to where it came from with what came of it."""
         if request.verb != "POST" or foreign(request):
             return self.render("error.html", request, {"problem": "403"}, 403)
         form = request.params()

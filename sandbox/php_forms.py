@@ -1,6 +1,5 @@
-"""PHP's form encoding: ``a[b][0]=c`` to nested maps and back, since the platform speaks nothing else in its
-queue (§6).
-"""
+"""PHP's form encoding: ``a[b][0]=c`` to nested maps and back,
+since the platform speaks nothing else in its queue (§6)."""
 
 from __future__ import annotations
 
@@ -77,9 +76,8 @@ def tidy(value: Any) -> Any:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """§4: malformed JSON, or JSON that is no map, is read as an empty request; half a surrogate is malformed
-    too.
-    """
+    """§4: malformed JSON, or JSON that is no map, is read as an empty request;
+    half a surrogate is malformed too."""
     try:
         value = json.loads(body, parse_constant=refuse_constant)
         if b"\\u" in body:

@@ -55,9 +55,8 @@ class Processes:
         return process
 
     def _call(self, portal: Portal, process: Process) -> None:
-        """The process has come to a step: its robot is called, once, and the process waits where the step
-        does.
-        """
+        """The process has come to a step: its robot is called, once,
+        and the process waits where the step does."""
         now, step = self.world.clock.now(), process.step
         install = portal.installs.get(step.client_id)
         robot = install.robots.get(step.code) if install else None
@@ -143,9 +142,8 @@ class Processes:
     def record(
         self, portal: Portal, token_id: str, step: Step | None, sent: dict[str, Any], log: Any
     ) -> dict[str, Any]:
-        """Notes a result that was sent, whatever becomes of it, and whether it differs from the token's
-        first one (§7).
-        """
+        """Notes a result that was sent, whatever becomes of it,
+        and whether it differs from the token's first one (§7)."""
         text = json.dumps([plain(sent), "" if log is None else str(log)], sort_keys=True, ensure_ascii=False)
         content = hashlib.sha256(text.encode()).hexdigest()[:16]
         first = portal.answered.setdefault(token_id, content)

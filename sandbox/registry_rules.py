@@ -45,9 +45,8 @@ def check_code(code: Any) -> None:
 
 
 def check_handler(url: Any, application_host: str | None = None) -> None:
-    """A host with a dot in it, then http or https; the application's own host where the portal checks that
-    (§5).
-    """
+    """A host with a dot in it, then http or https;
+    the application's own host where the portal checks that (§5)."""
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
         host = parts.hostname or ""
@@ -134,9 +133,8 @@ def effective(
 
 
 def allowed(rule: dict[str, Any] | None, edition: str, document_type: list[str]) -> bool:
-    """FILTER of §5: no INCLUDE or any of its entries matches, and no EXCLUDE entry does; editions are
-    entries too.
-    """
+    """FILTER of §5: no INCLUDE or any of its entries matches,
+    and no EXCLUDE entry does; editions are entries too."""
     if not rule:
         return True
     include, exclude = entries(field(rule, "INCLUDE")), entries(field(rule, "EXCLUDE"))

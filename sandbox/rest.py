@@ -1,6 +1,5 @@
-"""REST of a portal: faults, limits, authorisation and the method itself, in the order a portal checks them
-(§4).
-"""
+"""REST of a portal: faults, limits, authorisation and the method itself,
+in the order a portal checks them (§4)."""
 
 from __future__ import annotations
 
@@ -66,9 +65,8 @@ class Rest:
         struck: list[Fault],
         entry: dict[str, Any],
     ) -> Reply:
-        """Whatever was ordered to go wrong before the request, then the request, then what goes wrong after
-        it.
-        """
+        """Whatever was ordered to go wrong before the request,
+        then the request, then what goes wrong after it."""
         if moved:
             return redirect(self.world.client_endpoint(portal) + tail, portal.moved_status)
         entry["faults"] = [fault.kind for fault in struck]

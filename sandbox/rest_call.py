@@ -60,9 +60,8 @@ class Call:
             raise denied()
 
     def spend(self, seconds: float) -> None:
-        """The portal works inside the request: real time passes and counts as operating (§7). No lock is
-        held.
-        """
+        """The portal works inside the request:
+        real time passes and counts as operating (§7). No lock is held."""
         self.extra_operating += seconds
         left = self.deadline - time.monotonic()
         time.sleep(max(0.0, min(seconds, left)))

@@ -11,9 +11,8 @@ from sandbox.rest_errors import RestFailure, denied
 
 
 def event_send(call: Call) -> bool:
-    """True means taken. Background: what becomes of it is decided after the answer; at once: inside the
-    call.
-    """
+    """True means taken. Background: what becomes of it is decided after the answer;
+    at once: inside the call."""
     portal, engine = call.portal, call.engine
     with call.world.lock:
         process_id, token_id = read_token(call)
@@ -98,8 +97,7 @@ def read_token(call: Call) -> tuple[str, str]:
 
 
 def refusal(portal: Portal, situation: str) -> RestFailure:
-    """404 where the process is gone or not saved yet, 423 where another hit holds it; a number or its text
-    (§7).
-    """
+    """404 where the process is gone or not saved yet,
+    423 where another hit holds it; a number or its text (§7)."""
     number, text = (423, "Workflow is locked") if situation == "locked" else (404, "Workflow not found")
     return RestFailure(str(number) if portal.error_404_as_text else number, text)

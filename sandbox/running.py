@@ -1,6 +1,5 @@
-"""Starting processes from a request: which document, which robots are allowed on it, with what in their
-properties.
-"""
+"""Starting processes from a request: which document,
+which robots are allowed on it, with what in their properties."""
 
 from __future__ import annotations
 
@@ -39,9 +38,8 @@ class Running:
         self.engine = engine
 
     def run(self, portal: Portal, wish: dict[str, Any], number: int = 1) -> Process:
-        """Starts one process; raises ControlError where a robot is not there or FILTER keeps it off the
-        document.
-        """
+        """Starts one process;
+        raises ControlError where a robot is not there or FILTER keeps it off the document."""
         unknown = set(wish) - RUN_KEYS
         if unknown:
             raise ControlError(f"a run has no {', '.join(sorted(unknown))}")

@@ -1,6 +1,5 @@
-"""Portals, users, applications and token servers as a person orders them: which settings there are and what
-they may be.
-"""
+"""Portals, users, applications and token servers as a person orders them:
+which settings there are and what they may be."""
 
 from __future__ import annotations
 
@@ -40,9 +39,8 @@ RUSSIAN = {
 
 
 def save_portal(world: World, wish: dict[str, Any]) -> Portal:
-    """Creates a portal or changes the settings that are named; raises ControlError and changes nothing where
-    one is wrong.
-    """
+    """Creates a portal or changes the settings that are named;
+    raises ControlError and changes nothing where one is wrong."""
     name = str(wish.get("name", ""))
     if not name.isascii() or not name.replace("-", "").isalnum() or name != name.lower():
         raise ControlError("a portal's name is small letters, digits and -")

@@ -1,6 +1,5 @@
-"""The state on disk: written whole to a new file and renamed, read back at start by the dataclasses' own
-types.
-"""
+"""The state on disk: written whole to a new file and renamed,
+read back at start by the dataclasses' own types."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""The two token servers: codes that live 30 s, refresh tokens that work once, and what they answer when
-asked wrongly (§2).
-"""
+"""The two token servers: codes that live 30 s, refresh tokens that work once,
+and what they answer when asked wrongly (§2)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Tokens that carry their own facts under a signature: 10^5 handler calls with tokens of their own cost no
-memory (§2, §6).
-"""
+"""Tokens that carry their own facts under a signature:
+10^5 handler calls with tokens of their own cost no memory (§2, §6)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Property values the way a portal sends them: strings, site date formats, and the odd forms of §6 on order.
-Property values the way a portal sends them: strings, site date formats, and the odd forms of §6 on order.
-"""
+"""Property values the way a portal sends them: strings,
+site date formats, and the odd forms of §6 on order."""
 
 from __future__ import annotations
 
@@ -24,9 +23,8 @@ def zone_of(portal: Portal) -> tzinfo:
 
 
 def iso(portal: Portal, seconds: float) -> str:
-    """Whole seconds in the portal's time, with its offset: how the portal tells MODIFIED and its own time
-    (§7).
-    """
+    """Whole seconds in the portal's time, with its offset:
+    how the portal tells MODIFIED and its own time (§7)."""
     return datetime.fromtimestamp(int(seconds), zone_of(portal)).isoformat()
 
 

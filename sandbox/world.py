@@ -1,6 +1,5 @@
-"""The one object all parts share: the state behind its lock, the clock, the journals, and who is reached by
-which address.
-"""
+"""The one object all parts share: the state behind its lock, the clock,
+the journals, and who is reached by which address."""
 
 from __future__ import annotations
 
@@ -37,9 +36,8 @@ class Books:
 
 
 class World:
-    """All state; whoever reads or writes it holds ``lock`` (re-entrant), and nobody sleeps while holding it.
-    All state; whoever reads or writes it holds ``lock`` (re-entrant), and nobody sleeps while holding it.
-    """
+    """All state; whoever reads or writes it holds ``lock`` (re-entrant),
+    and nobody sleeps while holding it."""
 
     def __init__(self, base: str = "", keep_processes: int = 20_000) -> None:
         self.lock = threading.RLock()

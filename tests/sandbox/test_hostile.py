@@ -1,6 +1,5 @@
-"""Whatever is sent, a portal answers in its own words: nothing breaks the sandbox, and its form parser is
-PHP's.
-"""
+"""Whatever is sent, a portal answers in its own words:
+nothing breaks the sandbox, and its form parser is PHP's."""
 
 from __future__ import annotations
 
@@ -192,3 +191,9 @@ def test_php_forms_round_trip() -> None:
 )
 def test_s6_site_formats(pattern: str, wanted: str) -> None:
     assert site_format(datetime(2026, 1, 4, 0, 5, 9, tzinfo=UTC), pattern) == wanted
+
+
+def test_s6_noon_and_evening() -> None:
+    pattern = "H:MI T, HH:MI TT"
+    assert site_format(datetime(2026, 1, 4, 12, 5, tzinfo=UTC), pattern) == "12:05 pm, 12:05 PM"
+    assert site_format(datetime(2026, 1, 4, 21, 5, tzinfo=UTC), pattern) == "9:05 pm, 09:05 PM"

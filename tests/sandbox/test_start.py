@@ -1,6 +1,5 @@
-"""The process itself: start, end, snapshot, TLS, ports of the token servers, what is printed, the control
-API's manners.
-"""
+"""The process itself: start, end, snapshot, TLS, ports of the token servers,
+what is printed, the control API's manners."""
 
 from __future__ import annotations
 
