@@ -63,7 +63,9 @@ class InvocationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("call"))
     def number(self, call: Invocation) -> str:
-        return f"#{call.pk}" if call.run == 1 else f"#{call.pk} ({_('run %(n)d') % {'n': call.run}})"
+        if call.run == 1:
+            return f"#{call.pk}"
+        return _("#%(id)d (run %(run)d)") % {"id": call.pk, "run": call.run}
 
     @admin.display(description=gettext_lazy("state"))
     def how(self, call: Invocation) -> SafeString:
