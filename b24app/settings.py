@@ -42,6 +42,8 @@ ROBOT_APPS = env.comma_list("ROBOT_APPS")
 ROBOT_TIME_LIMIT = env.number("ROBOT_TIME_LIMIT", 60, 1, 3600)
 ROBOT_MEMORY_MB = env.number("ROBOT_MEMORY_MB", 512, 64, 65536)
 WORKER_CONCURRENCY = env.number("WORKER_CONCURRENCY", max(6, 3 * (os.cpu_count() or 1)), 1, 1000)
+# Threads of a web process; pages together hold at most half of them, the rest is for calls (design §2 rule 9).
+WEB_THREADS = env.number("WEB_THREADS", 16, 2, 256)
 SPOOL_DIR = BASE_DIR / env.text("SPOOL_DIR", "var/spool")
 SPOOL_MAX_MB = env.number("SPOOL_MAX_MB", 1024, 1, 1_000_000)
 METRICS_TOKEN = env.text("METRICS_TOKEN")
@@ -145,18 +147,31 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    # The token first: who is not known is answered 401 and told how to say who he is.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "b24app.api_tokens.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
-    "PAGE_SIZE": 100,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Robot hub audit API",
     "DESCRIPTION": "Read-only: applications, portals, robots, versions, registrations and calls.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["b24app.api.only_api"],
+    # Several models have a state; each set of values has a name of its own.
+    "ENUM_NAME_OVERRIDES": {
+        "CallState": "handlers.models.State",
+        "PortalState": "portals.models.Portal.State",
+        "GuessSource": "portals.models.Portal.Source",
+        "RobotKind": "robots.models.Kind",
+    },
 }
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "filesystem://")

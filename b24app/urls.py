@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from b24app import api
 from b24app.health import healthz, readyz
 from b24app.metrics import metrics
 from portals.connect import ConnectView, OAuthView
@@ -26,4 +27,5 @@ urlpatterns = [
     path("metrics", metrics),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    *api.urls(),
 ]
