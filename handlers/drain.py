@@ -100,6 +100,7 @@ def _copy_portals() -> None:
     if _copied_at and time.monotonic() - _copied_at < _COPY_EVERY:
         return
     _copied_at = time.monotonic()
+    intake_db.measure_clock()
     mark = intake_db.run(
         "SELECT COUNT(*), COALESCE(SUM(installation), 0), COALESCE(MAX(id), 0) FROM portals_portal", ()
     )[0]

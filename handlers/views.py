@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from rest_framework.views import APIView
 
-from handlers import incoming, intake, refusals
+from handlers import incoming, intake, intake_db, refusals
 from handlers.accept import Refused
 from handlers.spool import SpoolFull
 from portals.address import client_address
@@ -58,7 +57,7 @@ class _Unusable(Exception):
 
 
 def _read(request: HttpRequest, slug: str) -> incoming.Incoming:
-    received_at = dt.datetime.now(dt.UTC)
+    received_at = intake_db.now()
     if request.content_type not in (_FORM, ""):
         raise _Unusable(415, "type_wrong", f"Send the form as {_FORM}.")
     if _declared_length(request) > FORM_MAX:

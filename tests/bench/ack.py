@@ -28,7 +28,8 @@ from portals.models import Application, Portal
 from portals.clock import db_now
 application = Application.objects.create(slug="demo", name="Bench", client_id="app.bench", client_secret="s")
 Portal.objects.create(application=application, member_id="{MEMBER}", application_token="{TOKEN}",
-    client_endpoint="https://p.bitrix24.com/rest/", domain="p.bitrix24.com", installed_at=db_now())
+    client_endpoint="https://p.bitrix24.com/rest/", domain="p.bitrix24.com", token_state="working",
+    installed_at=db_now())
 """
 
 
@@ -83,8 +84,9 @@ def measure(stack: servers.Stack, rounds: int, seconds: float) -> Report:
         try:
             hub.start_web()
             body = form(MEMBER, TOKEN, "discount")
+            version = hub.rows("SELECT max(id) FROM robots_robotversion WHERE code = 'discount'")[0][0]
             addresses = (
-                (report.hub, hub.web, f"{hub.url}/b24/demo/handler/"),
+                (report.hub, hub.web, f"{hub.url}/b24/demo/handler/?v={version}"),
                 (report.bare, bare, f"http://127.0.0.1:{_port(bare)}/call/"),
             )
             for _side, _process, url in addresses:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 from django.test import Client
 
-from handlers import intake_db, known
+from handlers import intake_db, intake_postgresql, known
 from handlers.models import Invocation, InvocationBody, RefusedCall
 from portals.models import Portal
 from robots.models import RobotVersion
@@ -223,9 +223,9 @@ def test_acceptance_costs_one_statement_on_postgresql(
         pytest.skip("SQLite takes one IMMEDIATE transaction of two")
     post(portal, version=version.pk)
     statements: list[str] = []
-    run = intake_db._run_postgresql
+    run = intake_postgresql.run
     monkeypatch.setattr(
-        intake_db, "_run_postgresql", lambda sql, params: statements.append(sql) or run(sql, params)
+        intake_postgresql, "run", lambda sql, params: statements.append(sql) or run(sql, params)
     )
     post(portal, version=version.pk)
     assert len(statements) == 1
