@@ -12,7 +12,7 @@ from portals.crypto import keyed_hash
 
 MEMBER_ID = re.compile(r"[0-9a-zA-Z]{1,64}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,1000}")
-FRAME, OPEN, EVENT, UPDATE, OAUTH, CALL = "frame", "open", "event", "update", "oauth", "call"
+FRAME, OPEN, EVENT, UPDATE, OAUTH = "frame", "open", "event", "update", "oauth"
 
 
 class BadClaim(ValueError):
@@ -23,7 +23,7 @@ class BadClaim(ValueError):
 class Claim:
     """What a form says; of it only the refresh token (or code) can be proved.
 
-    `way` is one of FRAME, OPEN (the main page), EVENT, UPDATE, OAUTH, CALL (tokens of a handler call).
+    `way` is one of FRAME, OPEN (the main page, or tokens that a handler call brought), EVENT, UPDATE, OAUTH.
     `brought` recognises the form again (hex of a keyed hash) though its refresh token has been exchanged
     meanwhile.
     """
@@ -40,7 +40,7 @@ class Claim:
     @property
     def installs(self) -> bool:
         """Whether the portal says that it installed or updated (and may have dropped what was registered)."""
-        return self.way not in (OPEN, CALL)
+        return self.way != OPEN
 
     def dump(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -75,11 +75,6 @@ def from_event(form: dict[str, Any], way: str) -> Claim:
         application_token=_text(auth, "application_token"),
         language=_text(data, "LANGUAGE_ID"),
     )
-
-
-def from_call(form: dict[str, Any]) -> Claim:
-    """The tokens that a verified handler call brought; nothing but they is taken from it. Raises BadClaim."""
-    return dataclasses.replace(from_event(form, CALL), application_token="")
 
 
 def from_code(code: str, member_id: str, server: str) -> Claim:

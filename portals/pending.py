@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import Any
 
-from portals import claim, lease, verify
+from portals import lease, verify
 from portals.claim import Claim
 from portals.clock import db_now
 from portals.crypto import keyed_hash, keyed_hashes
@@ -45,25 +44,6 @@ def keep(application: Application, told: Claim, error: Passes) -> bool:
         },
     )
     return True
-
-
-def keep_call_tokens(portal: Portal, form: dict[str, Any]) -> bool:
-    """A verified handler call brought tokens while the portal has no working one: the sweep exchanges them,
-    once.
-
-    Makes no request, so the intake may call it; in normal life it does nothing. Whether it kept them.
-    """
-    if portal.state != Portal.State.INSTALLED or verify.works(portal):
-        return False
-    try:
-        told = claim.from_call(form)
-    except claim.BadClaim:
-        return False
-    if PendingInstallation.objects.filter(
-        application_id=portal.application_id, member_id=portal.member_id, way=claim.CALL
-    ).exists():
-        return False
-    return keep(portal.application, told, Passes("call", "Brought by a call.", retry_after=0.0))
 
 
 def forget(application: Application, told: Claim) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, transport
-from portals.claim import CALL, OAUTH, UPDATE, Claim
+from portals.claim import OAUTH, UPDATE, Claim
 from portals.clock import db_now
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
 from portals.failpoint import failpoint
@@ -68,8 +68,6 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
         return False
     if portal.brought_hash and bytes(portal.brought_hash).hex() == claim.brought:
         return True
-    if claim.way == CALL:
-        return works(portal)
     return (
         not claim.installs
         and works(portal)
@@ -159,8 +157,6 @@ def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple
         )
         portal = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
         if portal.state != Portal.State.INSTALLED:
-            if claim.way == CALL:
-                raise Refused("A call installs nothing.")
             portal.state = Portal.State.INSTALLED
             portal.installation += 1
             portal.installed_at, portal.uninstalled_at = db_now(), None

@@ -8,9 +8,10 @@ import threading
 import pytest
 import requests
 
-from portals import pending, sweep
+from portals import claim, pending, sweep
 from portals.client import PortalClient
 from portals.clock import db_now
+from portals.errors import Passes
 from portals.models import PendingInstallation, Portal
 from tests.portals.lab import Server
 
@@ -338,32 +339,38 @@ def test_at_most_two_forms_are_verified_at_once(world):
         install._slots.release()
 
 
-def call_form(world, **auth):
+def offered(world, token):
+    """What the intake keeps of a handler call that brought tokens."""
     form = frame_form(world)
-    return {
-        "code": "x",
-        "auth": {
-            "member_id": world.member_id,
-            "refresh_token": form["REFRESH_ID"],
-            "application_token": "attackers-token-123456",
-            **auth,
+    told = claim.from_event(
+        {
+            "auth": {
+                "member_id": world.member_id,
+                "refresh_token": form["REFRESH_ID"],
+                "application_token": token,
+            }
         },
-    }
+        claim.OPEN,
+    )
+    assert pending.keep(world.application, told, Passes("offered", retry_after=0.0))
 
 
 def test_tokens_of_a_call_are_dropped_while_ours_work(world):
-    world.install()
-    assert not pending.keep_call_tokens(Portal.objects.get(), call_form(world))
+    first = world.install()
+    before = Portal.objects.get()
+    offered(world, first["application_token"])
+    asked = len(world.sandbox.server_log())
+    sweep.sweep()
     assert not PendingInstallation.objects.exists()
+    assert len(world.sandbox.server_log()) == asked
+    assert Portal.objects.get().refresh_token == before.refresh_token
 
 
 @pytest.mark.parametrize("lost", [{"token_state": "lost"}, {"trouble": "user_dismissed"}])
-def test_tokens_of_a_call_are_exchanged_once_where_none_works(world, installed, lost):
+def test_tokens_of_a_call_serve_where_none_works(world, installed, lost):
     first = world.install()
     Portal.objects.update(**lost)
-    portal = Portal.objects.get()
-    assert pending.keep_call_tokens(portal, call_form(world))
-    assert not pending.keep_call_tokens(portal, call_form(world))
+    offered(world, first["application_token"])
     sweep.sweep()
     portal = Portal.objects.get()
     assert (portal.token_state, portal.trouble) == ("working", "")
@@ -372,15 +379,6 @@ def test_tokens_of_a_call_are_exchanged_once_where_none_works(world, installed, 
     assert len(installed) == 1
     assert not PendingInstallation.objects.exists()
     assert PortalClient(portal).call("profile")
-
-
-def test_tokens_of_a_call_install_nothing(world):
-    world.install()
-    Portal.objects.update(token_state="lost")
-    pending.keep_call_tokens(Portal.objects.get(), call_form(world))
-    Portal.objects.update(state="uninstalled")
-    sweep.sweep()
-    assert Portal.objects.get().state == "uninstalled"
 
 
 def frame_form(world, portal="alfa", user=1):
