@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.cache import cache
 from django.db.models import Count, Func, IntegerField, Q
@@ -20,7 +21,7 @@ from django.utils.translation import gettext as _
 
 from b24app import figures
 from b24app.svg import Bar, bars
-from handlers import attention
+from handlers import attention, spool
 from handlers.models import Invocation, State
 from portals.models import Portal
 from portals.panels import BAD, INFO, WARN
@@ -44,7 +45,7 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Need:
-    """One line: how grave, what, and where to look."""
+    """One line: how grave, what, and where to look ('' where no list shows it)."""
 
     tone: str
     words: str
@@ -123,14 +124,13 @@ def _of_calls() -> list[Need]:
         words = _("The oldest call has been due for %(minutes)s min: see whether the workers run")
         minutes = number_format(queue.oldest_seconds / 60, decimal_pos=0)
         found.append(Need(BAD, words % {"minutes": minutes}, log + "?state=open"))
-    spool = figures.spool()
-    if spool.files:
+    held = spool.held()
+    if held.calls:
         words = ngettext(
-            "%(n)s call waits in this machine's spool",
-            "%(n)s calls wait in this machine's spool",
-            spool.files,
+            "%(n)s call waits in this machine's spool", "%(n)s calls wait in this machine's spool", held.calls
         )
-        found.append(Need(BAD if spool.part > SPOOL_FULL else WARN, words % {"n": spool.files}, log))
+        full = held.bytes > SPOOL_FULL * settings.SPOOL_MAX_MB * 1024 * 1024
+        found.append(Need(BAD if full or held.bad else WARN, words % {"n": _many(held.calls)}, ""))
     return found
 
 

@@ -155,6 +155,7 @@ def story_context(call: Invocation) -> dict[str, Any]:
         "outputs": values_shown.outputs_of(call),
         "result_log": result.get("log"),
         "lines": values_shown.lines_of(call),
+        "trial_fields": values_shown.trial_fields(call),
         "raw_call": values_shown.pretty(values_shown.call_of(call)),
         "raw_result": values_shown.pretty(result) if result else "",
         "runs": _lines(runs, "-run"),

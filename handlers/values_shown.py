@@ -115,6 +115,18 @@ def outputs_of(invocation: Invocation) -> Values:
     return Values(rows)
 
 
+def trial_fields(invocation: Invocation) -> list[tuple[str, str]]:
+    """The call's inputs as fields of a robot's test run; a line for each of several values."""
+    raw = call_of(invocation).get("properties")
+    fields = []
+    for key, value in (raw if isinstance(raw, dict) else {}).items():
+        parts = (
+            list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        )
+        fields.append((f"in_{key}", "\n".join(str(part) for part in parts)))
+    return fields
+
+
 def shown(value: Any) -> str:
     """A typed value as a person reads it, by the reader's locale."""
     if value is None or value == [] or value == "":

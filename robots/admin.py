@@ -7,15 +7,20 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from portals.panels import badge
+from portals.panels import OK, WARN, badge
 from portals.read_only import ReadOnlyAdmin
+from robots.admin_adopt import adopt_view
+from robots.admin_push import PUSH
 from robots.admin_robot import RobotAdmin, pretty
 from robots.models import ForeignCode, Registration, Robot, RobotVersion
-from robots.payload import load
+from robots.payload import diff, load
+from robots.publish import verdict
 from robots.registration_words import state_of, what_to_do
 
 admin.site.register(Robot, RobotAdmin)
@@ -36,10 +41,26 @@ class RobotVersionAdmin(ReadOnlyAdmin):
         "published_by",
         "published_at",
         "on_failure",
+        "differences",
         "payload",
         "how",
     ]
-    readonly_fields = ["payload", "how"]
+    readonly_fields = ["differences", "payload", "how"]
+
+    @admin.display(description=gettext_lazy("against the version before"))
+    def differences(self, version: RobotVersion) -> SafeString | str:
+        """Field by field, and what a breaking change means for robots that stand in processes."""
+        before = RobotVersion.objects.filter(robot=version.robot_id, number__lt=version.number).first()
+        if before is None:
+            return _("the first version")
+        found = verdict(before, version)
+        judged = badge(WARN, _("breaking")) if found.breaking else badge(OK, _("compatible"))
+        reasons = format_html_join("", "<li>{}</li>", ((reason,) for reason in found.reasons))
+        changes = diff(load(before.payload_text), load(version.payload_text))
+        lines = format_html_join("", "<li><code>{}</code></li>", ((str(change),) for change in changes))
+        if before.compute != version.compute:
+            lines += format_html("<li>{}</li>", _("It computes otherwise."))
+        return format_html("{}<ul>{}</ul><ul>{}</ul>", judged, reasons, lines)
 
     @admin.display(description=gettext_lazy("payload"))
     def payload(self, version: RobotVersion) -> SafeString:
@@ -115,8 +136,22 @@ class RegistrationAdmin(ReadOnlyAdmin):
 class ForeignCodeAdmin(ReadOnlyAdmin):
     """Codes under our application that we never pushed there; left alone until a person adopts them."""
 
-    list_display = ["code", "kind", "portal", "seen_at"]
+    list_display = ["code", "kind", "portal", "seen_at", "adopt"]
     list_select_related = ["portal"]
     list_filter = ["kind", "portal"]
     search_fields = ["code", "portal__domain"]
     fields = ["code", "kind", "portal", "seen_at"]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(adopt_view)
+        return [path("<int:pk>/adopt/", view, name="robots_foreigncode_adopt"), *super().get_urls()]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return shown if request.user.has_perm(PUSH) else [name for name in shown if name != "adopt"]
+
+    @admin.display(description=gettext_lazy("adopt"))
+    def adopt(self, found: ForeignCode) -> SafeString:
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:robots_foreigncode_adopt", args=[found.pk]), _("Adopt …")
+        )

@@ -67,6 +67,7 @@ class LanguagesWidget(forms.MultiWidget):
     """One box a language of ours, side by side; further languages as lines `de: Rabatt`."""
 
     template_name = "admin/robots/widgets/languages.html"
+    title: Any = ""
 
     def __init__(self, long: bool = False) -> None:
         self.languages = [code for code, _name in settings.LANGUAGES]
@@ -91,7 +92,7 @@ class LanguagesWidget(forms.MultiWidget):
             _("Other languages, such as de: Rabatt"),
         ]
         for part, label in zip(context["widget"]["subwidgets"], labels, strict=True):
-            part["attrs"]["aria-label"] = label
+            part["attrs"]["aria-label"] = f"{self.title}: {label}" if self.title else label
             part["label"] = label
         return context
 
@@ -101,6 +102,7 @@ class LanguagesField(forms.MultiValueField):
 
     def __init__(self, *, long: bool = False, **kwargs: Any) -> None:
         widget = LanguagesWidget(long)
+        widget.title = kwargs.get("label", "")
         fields = [forms.CharField(required=False, strip=False) for _part in widget.widgets]
         super().__init__(fields, widget=widget, require_all_fields=False, **kwargs)
 
@@ -178,10 +180,14 @@ class PartsField(forms.Field):
 
 class FilterSideWidget(forms.MultiWidget):
     template_name = "admin/robots/widgets/filter_side.html"
+    title: Any = ""
 
     def __init__(self) -> None:
         others = forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField hub-code"})
         super().__init__({"known": forms.CheckboxSelectMultiple(choices=FILTERS), "others": others})
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        return {**super().get_context(name, value, attrs), "title": self.title}
 
     def decompress(self, value: Any) -> list[Any]:
         known = dict(FILTERS)

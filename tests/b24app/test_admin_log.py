@@ -212,6 +212,7 @@ def test_the_page_of_a_call_leads_to_what_belongs_to_it(auditor):
     for row in (registration.robot, registration.wanted_version, call.portal, again, same):
         assert reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk]) in text
     assert reverse("admin:handlers_invocation_change", args=[elsewhere.pk]) not in text
+    assert "robot/" + str(registration.robot.pk) + "/trial/" not in text
     for word in ("1000.50", "2001.00", "doubled", "began", "not declared", "?q=DEAL_42"):
         assert word in text
 
@@ -239,3 +240,19 @@ def test_columns_of_portals_without_anything(auditor):
     PortalFactory()
     row = auditor.get("/admin/portals/portal/").context["cl"].result_list[0]
     assert (row.column_last_call, row.column_failures, row.column_robots) == ("–", "–", "–")
+
+
+def test_an_integrator_runs_the_input_of_a_call_on_the_draft():
+    registration = RegistrationFactory()
+    call = InvocationFactory(
+        portal=registration.portal,
+        version=registration.wanted_version,
+        body__call=json.dumps({"properties": {"amount": "21", "tags": {"0": "a", "1": "b"}}}),
+    )
+    client = signed_in("integrators")
+    answer = client.get(reverse("admin:handlers_invocation_change", args=[call.pk]))
+    assert answer.context["trial_fields"] == [("in_amount", "21"), ("in_tags", "a\nb")]
+    url = reverse("admin:robots_robot_trial", args=[registration.robot.pk])
+    assert url in answer.content.decode()
+    done = client.post(url, dict(answer.context["trial_fields"]))
+    assert done.context["outcome"]["values"] == {"total": "42"}

@@ -12,11 +12,13 @@ from django.urls import reverse
 
 from portals import wake
 from portals.models import Portal
+from robots import admin_adopt
 from robots.definition import definition_of, write_definition
 from robots.models import ForeignCode, Property, Registration, Robot
 from robots.publish import publish
+from robots.push_result import PortalResult
 from tests.b24app.people import signed_in
-from tests.factories import ApplicationFactory, PortalFactory, RobotFactory
+from tests.factories import NOW, ApplicationFactory, PortalFactory, RobotFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -439,3 +441,49 @@ def test_a_draft_that_breaks_rules_is_not_run(integrator):
     answer = integrator.post(reverse("admin:robots_robot_trial", args=[robot.pk]), {"in_amount": "1"})
     assert answer.context["outcome"] is None
     assert "ghost" in answer.content.decode()
+
+
+# Versions and foreign codes
+
+
+def test_a_version_says_what_changed_and_whether_it_breaks(integrator):
+    robot = RobotFactory()
+    first = publish(robot)
+    Property.objects.filter(robot=robot, identifier="amount").update(type="int")
+    second = publish(robot)
+    page = integrator.get(reverse("admin:robots_robotversion_change", args=[first.pk])).content.decode()
+    assert "the first version" in page
+    page = integrator.get(reverse("admin:robots_robotversion_change", args=[second.pk])).content.decode()
+    assert "breaking" in page and "PROPERTIES.amount.Type" in page
+
+
+def test_a_foreign_code_is_adopted_after_being_told_what_that_means(monkeypatch):
+    asked = []
+
+    def push(portal, robots, *, adopt, by):
+        asked.append((portal.pk, robots, adopt, by))
+        return PortalResult(portal)
+
+    monkeypatch.setattr(admin_adopt, "push_portal", push)
+    client = signed_in("operators")
+    robot = published()
+    portal = PortalFactory(application=robot.application)
+    found = ForeignCode.objects.create(portal=portal, kind="robot", code=robot.code, seen_at=robot.created_at)
+    url = reverse("admin:robots_foreigncode_adopt", args=[found.pk])
+    assert url in client.get(reverse("admin:robots_foreigncode_changelist")).content.decode()
+    assert "sets or clears every field" in client.get(url).content.decode()
+    assert asked == []
+    answer = client.post(url, follow=True)
+    assert asked == [(portal.pk, [robot.code], [robot.code], "of-operators")]
+    assert "is ours now" in answer.content.decode()
+    auditor = signed_in("auditors")
+    assert auditor.post(url).status_code == 403
+    assert url not in auditor.get(reverse("admin:robots_foreigncode_changelist")).content.decode()
+
+
+def test_a_foreign_code_without_a_robot_of_ours_is_not_adopted(monkeypatch):
+    monkeypatch.setattr(admin_adopt, "push_portal", None)
+    client = signed_in("operators")
+    found = ForeignCode.objects.create(portal=PortalFactory(), kind="robot", code="theirs", seen_at=NOW)
+    answer = client.post(reverse("admin:robots_foreigncode_adopt", args=[found.pk]))
+    assert "There is no published robot with this code" in answer.content.decode()

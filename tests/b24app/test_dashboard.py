@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from b24app import dashboard, svg
+from handlers import spool
 from handlers.models import Confirmation, RefusedCall, State
 from portals.models import Portal
 from tests.b24app.people import signed_in
@@ -59,6 +60,16 @@ def test_a_late_queue_is_told():
     (need,) = client.get("/admin/").context["needs"]
     assert "due for 10 min" in need.words
     assert len(client.get(need.href).context["cl"].result_list) == 1
+
+
+def test_calls_in_the_spool_are_told(monkeypatch):
+    client = signed_in("auditors")
+    monkeypatch.setattr(spool, "held", lambda: spool.Held(3, 900, 0, None))
+    (need,) = client.get("/admin/").context["needs"]
+    assert (need.tone, need.words) == ("warn", "3 calls wait in this machine's spool")
+    monkeypatch.setattr(spool, "held", lambda: spool.Held(3, 900, 1, None))
+    (need,) = client.get("/admin/").context["needs"]
+    assert need.tone == "bad"
 
 
 def test_a_call_of_a_paused_portal_is_not_late():

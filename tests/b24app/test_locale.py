@@ -22,6 +22,8 @@ MANY = {"ngettext", "ngettext_lazy"}
 CATALOGS = sorted(
     path for room in ROOMS for path in (settings.BASE_DIR / room).glob("locale/*/LC_MESSAGES/*.po")
 )
+_LITERAL = r"""u?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_CALL = re.compile(rf"(?:\b_|gettext)\(\s*({_LITERAL}(?:,\s*{_LITERAL})?)")
 _PLACES = re.compile(r"%\(\w+\)[a-z]|%[sdg]")
 
 
@@ -43,9 +45,8 @@ def texts_in_code() -> set[str]:
             if "migrations" not in path.parts:
                 found.update(texts_of(ast.parse(path.read_text())))
         for path in (settings.BASE_DIR / room).rglob("templates/**/*.html"):
-            calls = re.findall(r"\b(?:_|n?gettext)\(.*?\)(?=\s|$)", templatize(path.read_text()))
-            for call in calls:
-                found.update(texts_of(ast.parse(re.sub(r",\s*count\)$", ", 1)", call))))
+            for call in _CALL.findall(templatize(path.read_text())):
+                found.update(ast.literal_eval(text) for text in re.findall(_LITERAL, call))
     return found - {""}
 
 
