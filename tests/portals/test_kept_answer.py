@@ -63,7 +63,11 @@ def test_a_database_that_goes_away_before_the_commit_costs_no_token(server, port
     # Whoever comes next, another process too, takes what was kept: nothing is spent twice.
     refresh.refresh(Portal.objects.get(), refused="access-0")
     found = Portal.objects.get()
-    assert (found.access_token, found.refresh_token, found.token_state) == ("access-1", "refresh-1", "working")
+    assert (found.access_token, found.refresh_token, found.token_state) == (
+        "access-1",
+        "refresh-1",
+        "working",
+    )
     assert server.methods() == ["token"]
     assert _files(settings) == []
 
