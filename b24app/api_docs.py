@@ -49,14 +49,21 @@ class Group:
 
 
 @cache
-def groups() -> list[Group]:
-    """All there is, in the order of the addresses. Made once a process: 0.3 s."""
+def schema() -> Schema:
+    """The OpenAPI schema, in English. Made once a process: 0.3 s."""
     with translation.override("en"):
-        schema = SchemaGenerator().get_schema(request=None, public=True)
+        made: Schema = SchemaGenerator().get_schema(request=None, public=True)
+    return made
+
+
+@cache
+def groups() -> list[Group]:
+    """All that the schema tells of, in the order of the addresses."""
+    components = schema()["components"]["schemas"]
     found: dict[str, list[Operation]] = {}
-    for path, methods in schema["paths"].items():
+    for path, methods in schema()["paths"].items():
         name = path.removeprefix("/api/v1/").split("/")[0]
-        found.setdefault(name, []).append(_operation(path, methods["get"], schema["components"]["schemas"]))
+        found.setdefault(name, []).append(_operation(path, methods["get"], components))
     return [Group(name, operations) for name, operations in found.items()]
 
 
@@ -72,8 +79,9 @@ def _operation(path: str, spelled: Schema, components: Schema) -> Operation:
     ]
     media, content = next(iter(spelled["responses"]["200"]["content"].items()))
     shape = _resolved(content.get("schema", {}), components)
-    inner = shape.get("properties", {}).get("results")
-    fields = _fields(_resolved(inner["items"], components) if inner else shape, components, 0)
+    # A page of rows is shown as its row.
+    rows = shape.get("properties", {}).get("results", {}).get("items")
+    fields = _fields(_resolved(rows, components) if rows else shape, components, 0)
     return Operation(
         spelled["operationId"],
         path,

@@ -193,6 +193,9 @@ class CallDetailSerializer(CallSerializer):
         ]
 
     def to_representation(self, instance: Invocation) -> Any:
+        if instance.sending is not None:
+            # The same portal: read once.
+            instance.sending.portal = instance.portal
         self.read_attempts = list(instance.attempts.select_related("sending").order_by("id")[:ATTEMPTS_SHOWN])
         return super().to_representation(instance)
 
