@@ -23,8 +23,8 @@ from portals.models import Portal
 
 METHOD = "bizproc.workflow.instances"
 MOST = 50
-# One id a command: how many of them at most in a request.
-_SINGLES = 10
+# Commands of a request that look, where the account is calm.
+_COMMANDS = 10
 # A look that proved nothing is tried again later and later, at most this often apart.
 _AGAIN = 60.0
 # Repeats to a process that stands still: from the second on it is an alarm, after the last nothing is sent.
@@ -56,7 +56,9 @@ class Verdict:
 
 def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
     """Rows of the portal whose look is due, longest owed first."""
-    most = _SINGLES if portal.instances == Portal.Instances.SINGLE else MOST
+    most = {Portal.Instances.SINGLE: _COMMANDS, Portal.Instances.LIST: _COMMANDS * MOST}.get(
+        Portal.Instances(portal.instances), MOST
+    )
     return list(
         Invocation.objects.filter(
             portal=portal, confirm_at__lte=now, state="delivered", confirmation__in=("look", "stuck")
@@ -67,10 +69,13 @@ def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
 
 
 def places(portal: Portal, owed: int, calm: bool) -> int:
-    """Commands kept free for a look in the next request: in a burst at most one in twenty."""
-    if portal.instances == Portal.Instances.SINGLE:
-        return min(owed, _SINGLES if calm else portal.batch_size // 20)
-    return 1 if owed or portal.instances == Portal.Instances.UNKNOWN else 0
+    """Commands kept free for looks in the next request: in a burst at most one in twenty."""
+    if portal.instances == Portal.Instances.UNKNOWN:
+        return 1
+    if portal.instances == Portal.Instances.ABSENT:
+        return 1 if owed else 0
+    a_command = 1 if portal.instances == Portal.Instances.SINGLE else MOST
+    return min(-(-owed // a_command), _COMMANDS if calm else max(1, portal.batch_size // 20))
 
 
 def compose(portal: Portal, rows: list[Invocation], going_out: list[Invocation], room: int) -> Look:
@@ -78,25 +83,22 @@ def compose(portal: Portal, rows: list[Invocation], going_out: list[Invocation],
 
     Without commands where nobody can look (`read` then owes each row one quiet repeat).
     """
-    look = Look(rows if portal.instances != Portal.Instances.SINGLE else rows[:room])
+    a_command = 1 if portal.instances == Portal.Instances.SINGLE else MOST
+    look = Look(rows[: a_command * room])
     if portal.instances == Portal.Instances.ABSENT:
         return look
     if portal.instances == Portal.Instances.UNKNOWN:
+        # Room for a witness at least.
+        look.rows = look.rows[: MOST - 1]
         oldest = sorted(
             (row for row in going_out if row.workflow_id and row.sends == 0), key=lambda r: r.called_at
         )
-        look.witnesses = {row.workflow_id: row.called_at for row in oldest[: max(1, MOST - len(look.rows))]}
+        look.witnesses = {row.workflow_id: row.called_at for row in oldest[: MOST - len(look.rows)]}
     ids = list(dict.fromkeys([row.workflow_id for row in look.rows] + list(look.witnesses)))
-    if not ids:
-        return look
     select = ["ID", "MODIFIED", "OWNED_UNTIL"]
-    if portal.instances == Portal.Instances.SINGLE:
-        look.commands = {
-            f"w{place}": (METHOD, {"SELECT": select, "FILTER": {"ID": one}, "start": -1})
-            for place, one in enumerate(ids[:room])
-        }
-    else:
-        look.commands = {"w0": (METHOD, {"SELECT": select, "FILTER": {"ID": ids[:MOST]}, "start": -1})}
+    for place in range(min(room, -(-len(ids) // a_command))):
+        asked: Any = ids[place] if a_command == 1 else ids[place * MOST : (place + 1) * MOST]
+        look.commands[f"w{place}"] = (METHOD, {"SELECT": select, "FILTER": {"ID": asked}, "start": -1})
     return look
 
 

@@ -8,12 +8,13 @@ its processes, and results of one process never travel in two requests at once (
 from __future__ import annotations
 
 import datetime as dt
+import random
 import time
 
 import structlog
 from django.db import connection, transaction
 
-from handlers import attempts, claims, confirm, settle, slots
+from handlers import attempts, claims, confirm, settle, slots, waits
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.keeper import Keeper
@@ -22,7 +23,7 @@ from handlers.outgoing import Outgoing, Request, arrange, load
 from portals import bucket, lease, trouble
 from portals.batch import started
 from portals.client import BatchAnswer, PortalClient
-from portals.clock import db_now, now_sql
+from portals.clock import after_sql, db_now, now_sql
 from portals.errors import Passes, PortalTrouble, RestError, UnknownAnswer
 from portals.failpoint import failpoint
 from portals.lease import Held
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 LEASE = 20.0
 # A child that finds all buckets empty waits this long at a time, and this long in all, before it leaves.
 _NAP, _NAPS = 0.5, 20.0
+# While the bucket is scarce, a batch is filled for at most this long.
+_FILL_SECONDS = 1.0
 # However many calls a portal in trouble makes, it is not asked more often than this.
 _TROUBLE_REST = 5.0
 # A request that runs longer shrinks the portal's batches; one that is quick lets them grow (§9).
@@ -104,28 +107,56 @@ def _with_work(member_id: str | None = None) -> list[Portal]:
 
 
 def _serve(portals: list[Portal]) -> float | None:
-    """One request to one account: 0.0 sent, None where another sender has it, else seconds to wait."""
+    """One request to one account: 0.0 sent, None where nothing may go or another sends, else seconds to wait."""
     member_id = portals[0].member_id
     held = lease.take(f"send:{member_id}", LEASE)
     if held is None:
         return None
     try:
-        wait = bucket.take(member_id)
-        if wait > 0:
-            return wait
-        for portal in portals:
-            if _send_one(portal, held):
-                return 0.0
-        return None
+        calm = _is_calm(member_id)
+        soonest: float | None = None
+        # Two applications on one portal take turns.
+        for portal in random.sample(portals, len(portals)):
+            waits.end_waits(portal.pk)
+            wait = _too_early(portal, calm)
+            if wait == 0.0:
+                wait = bucket.take(member_id)
+                if wait == 0.0 and _send_one(portal, held, calm):
+                    return 0.0
+            if wait:
+                soonest = wait if soonest is None else min(soonest, wait)
+        return soonest
     finally:
         held.release()
 
 
-def _send_one(portal: Portal, held: Held) -> bool:
-    """One request to one portal; False where nothing was due after all (or only what may wait)."""
+def _too_early(portal: Portal, calm: bool) -> float | None:
+    """0.0 where a request is worth it now, else seconds until it may be; None: nothing is due.
+
+    While the bucket is scarce a batch is filled, for as long as rows of this portal are still being computed and
+    none has waited for long; looks and quiet repeats alone wait until it is calm (contract §7).
+    """
+    now = now_sql(connection.vendor)
+    rows = "SELECT 1 FROM handlers_invocation WHERE portal_id = %s AND"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT (SELECT COUNT(*) FROM ({rows} state = 'ready' AND due_at <= {now} LIMIT %s) AS ready),"
+            f" EXISTS ({rows} state = 'ready' AND due_at <= {after_sql(connection.vendor, '%s')}),"
+            f" EXISTS ({rows} state = 'received' AND due_at <= {now}), EXISTS ({rows} confirm_at <= {now})",
+            [portal.pk, portal.batch_size, portal.pk, -_FILL_SECONDS, portal.pk, portal.pk],
+        )
+        ready, waited, more, owed = cursor.fetchone()
+    if ready:
+        return 0.0 if calm or ready >= portal.batch_size or waited or not more else _FILL_SECONDS / 4
+    if owed:
+        return 0.0 if calm else _NAP
+    return None
+
+
+def _send_one(portal: Portal, held: Held, calm: bool) -> bool:
+    """One request to one portal; False where others have taken its rows meanwhile."""
     now = db_now()
     looks = confirm.due(portal, now)
-    calm = _is_calm(portal.member_id)
     kept_free = confirm.places(portal, len(looks), calm)
     room = max(1, portal.batch_size - kept_free)
     with transaction.atomic():
@@ -155,7 +186,7 @@ def _claim(portal: Portal, sending_id: int, room: int, calm: bool) -> tuple[int,
     now = now_sql(connection.vendor)
     due = f"state = 'ready' AND portal_id = %s AND due_at <= {now}"
     found = claims.claim(
-        f"{due} AND deadline IS NOT NULL ORDER BY deadline", [portal.pk], "sending", room, sending_id
+        f"{due} AND deadline > {now} ORDER BY deadline", [portal.pk], "sending", room, sending_id
     )
     if len(found) < room:
         found += claims.claim(

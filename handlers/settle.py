@@ -36,7 +36,7 @@ def taken(row: Outgoing, portal: Portal, now: dt.datetime) -> Settlement:
         return _of(
             row, **base, confirmed=observable, confirmation="confirmed" if observable else "unobservable"
         )
-    if portal.instances == Portal.Instances.ABSENT:
+    if portal.instances == Portal.Instances.ABSENT or not row.invocation.workflow_id:
         return _of(row, **base, confirmation="repeat", confirm_in=REPEAT_AFTER)
     age = (now - row.invocation.called_at).total_seconds()
     return _of(row, **base, confirmation="look", confirm_in=max(LOOK_AFTER - age, 2.0))

@@ -5,16 +5,13 @@ Each piece is safe to do twice at once: rows are taken by compare-and-set.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import structlog
-from django.db import connection
 
-from handlers import attempts, claims, drain, refusals
+from handlers import attempts, claims, drain, refusals, waits
 from handlers.attempts import Note
-from handlers.claims import Claim, Settlement
+from handlers.claims import Settlement
 from handlers.models import Invocation
-from portals.clock import db_now, now_sql
+from portals.clock import db_now
 from portals.failpoint import failpoint
 from portals.wake import wake
 
@@ -23,16 +20,14 @@ log = structlog.get_logger(__name__)
 _PAGE = 500
 # A row whose process died under it this often is not tried again.
 _LOST_MAX = 5
-# Event tokens outlive a reinstall; what is owed to an uninstalled portal waits this long for one.
-_AFTER_UNINSTALL = timedelta(days=30)
 
 
 def sweep() -> None:
     """One pass over calls."""
     drain.tend()
     _take_up_expired()
-    _end_waits()
-    _end_uninstalled()
+    waits.end_waits()
+    waits.end_uninstalled()
     refusals.trim()
     _wake_what_is_due()
 
@@ -86,39 +81,6 @@ def _take_up_expired() -> None:
         log.info("expired leases taken up", rows=len(ours))
         if len(found) < _PAGE:
             return
-
-
-def _end_waits() -> None:
-    """Past its deadline the process has gone on; nothing is sent any more."""
-    _end(
-        f"state IN ('received', 'ready') AND deadline IS NOT NULL AND deadline <= {now_sql(connection.vendor)}"
-        " ORDER BY deadline",
-        [],
-        "expired",
-        "wait_over",
-    )
-
-
-def _end_uninstalled() -> None:
-    _end(
-        "state IN ('received', 'ready') AND portal_id IN (SELECT id FROM portals_portal"
-        " WHERE state = 'uninstalled' AND uninstalled_at < %s) ORDER BY id",
-        [db_now() - _AFTER_UNINSTALL],
-        "refused",
-        "portal_gone",
-    )
-
-
-def _end(wanted: str, params: list[object], state: str, cause: str) -> None:
-    while found := claims.claim(wanted, params, "sending", _PAGE):
-        failpoint("sweep.ending")
-        claims.settle([_ended(claim, state, cause) for claim in found])
-        if len(found) < _PAGE:
-            return
-
-
-def _ended(claim: Claim, state: str, cause: str) -> Settlement:
-    return Settlement(claim.id, claim.fence, "sending", state, cause, ended=True)
 
 
 def _wake_what_is_due() -> None:

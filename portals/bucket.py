@@ -17,11 +17,11 @@ from django.db import connection
 from portals.clock import after_sql, now_sql
 from portals.models import Bucket
 
-# What the portal may count differently: one request of its burst, and a fiftieth of its rate.
+# What the portal may count differently: one request of its burst, and a hundredth of its rate.
 _SPARE = 1.0
-_SLOWER = 0.98
+_SLOWER = 0.99
 # Tokens that only a person's push may take; of a small bucket a tenth.
-RESERVED = 5.0
+RESERVED = 2.0
 _FIRST_BLOCK, _LONGEST_BLOCK = 1.0, 60.0
 # A block this soon after the last one is twice as long.
 _SOON = 60.0

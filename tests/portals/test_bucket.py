@@ -23,7 +23,7 @@ def burst(**kwargs):
 
 def test_background_leaves_room_for_a_persons_push():
     background = burst()
-    assert background == 44
+    assert background == 47
     assert bucket.take(MEMBER) > 0
     assert burst(person=True) == 5
 

@@ -1,0 +1,52 @@
+"""Calls that nothing can be sent for any more: their process went on, or their portal is gone for good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+
+from handlers import claims
+from handlers.claims import Claim, Settlement
+from portals.clock import db_now, now_sql
+from portals.failpoint import failpoint
+
+_PAGE = 500
+# Event tokens outlive a reinstall; what is owed to an uninstalled portal waits this long for one.
+_AFTER_UNINSTALL = timedelta(days=30)
+
+
+def end_waits(portal_id: int | None = None) -> None:
+    """Past its deadline the process has gone on; nothing is sent any more. Before each sending, and at each
+    sweep for those that are not computed yet."""
+    one, params = ("AND portal_id = %s ", [portal_id]) if portal_id is not None else ("", [])
+    _end(
+        "state IN ('received', 'ready') AND deadline IS NOT NULL"
+        f" AND deadline <= {now_sql(connection.vendor)} {one}ORDER BY deadline",
+        params,
+        "expired",
+        "wait_over",
+    )
+
+
+def end_uninstalled() -> None:
+    _end(
+        "state IN ('received', 'ready') AND portal_id IN (SELECT id FROM portals_portal"
+        " WHERE state = 'uninstalled' AND uninstalled_at < %s) ORDER BY id",
+        [db_now() - _AFTER_UNINSTALL],
+        "refused",
+        "portal_gone",
+    )
+
+
+def _end(wanted: str, params: list[Any], state: str, cause: str) -> None:
+    while found := claims.claim(wanted, params, "sending", _PAGE):
+        failpoint("waits.claimed")
+        claims.settle([_ended(claim, state, cause) for claim in found])
+        if len(found) < _PAGE:
+            return
+
+
+def _ended(claim: Claim, state: str, cause: str) -> Settlement:
+    return Settlement(claim.id, claim.fence, "sending", state, cause, ended=True)
