@@ -20,7 +20,7 @@ wsgi_app = "b24app.wsgi"
 bind = "127.0.0.1:8000"
 worker_class = "gthread"
 workers = int(_setting("WEB_CONCURRENCY") or max(2, multiprocessing.cpu_count()))
-threads = 16
+threads = int(_setting("WEB_THREADS") or 16)
 # A burst waits here for its turn; what does not fit is lost for good (contract §6).
 backlog = 2048
 # Idle kept-alive connections included.

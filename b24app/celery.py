@@ -16,6 +16,7 @@ from celery.beat import Scheduler
 from celery.signals import beat_init, celeryd_init, worker_process_init
 
 from b24app import env, parent
+from portals import wake
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
 
@@ -89,13 +90,13 @@ def configuration() -> dict[str, Any]:
         "event_queue_ttl": 60,
         "timezone": "UTC",
         "beat_scheduler": "b24app.celery:MemoryScheduler",
-        # A wake is worth nothing once the next one is due.
+        # Sweeps that piled up cost a look each: a room just swept is left alone (b24app.work).
         "beat_schedule": {
             "sweep": {
                 "task": "b24app.wake",
                 "schedule": SWEEP_EVERY,
                 "args": ["sweep"],
-                "options": {"expires": SWEEP_EVERY},
+                "options": {"expires": wake.EXPIRES},
             }
         },
         "imports": ["b24app.work"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import structlog
@@ -18,6 +19,8 @@ from robots.push import want_all
 
 log = structlog.get_logger(__name__)
 
+# A room swept this recently is not swept again: two beats, or messages that piled up, cost a look each.
+_REST_SECONDS = 1.0
 # A pass that takes longer (a dead portal is asked) does not keep the next one waiting for ever.
 _SWEEP_SECONDS = 60.0
 
@@ -28,10 +31,15 @@ SWEEPS: dict[str, Callable[[], object]] = {
 }
 
 
-def sweep() -> None:
-    """One pass of every room; a room that is being swept elsewhere, or fails, does not keep the others."""
+def sweep(asked: bool = False) -> None:
+    """One pass of every room; a room that is being swept elsewhere, or fails, does not keep the others.
+
+    `asked`: somebody wants it now (`manage.py sweep`), so that a room just swept is swept again.
+    """
     for room, work in SWEEPS.items():
         held = lease.take(f"sweep:{room}", _SWEEP_SECONDS)
+        if held is None and asked:
+            held = _after_rest(room)
         if held is None:
             continue
         try:
@@ -39,7 +47,15 @@ def sweep() -> None:
         except Exception:
             log.exception("a sweep failed", room=room)
         finally:
-            held.release()
+            held.renew(_REST_SECONDS)
+
+
+def _after_rest(room: str) -> lease.Held | None:
+    """The room's turn, if nobody sweeps it but the rest after a pass keeps it."""
+    end = time.monotonic() + _REST_SECONDS + 1.0
+    while (held := lease.take(f"sweep:{room}", _SWEEP_SECONDS)) is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return held
 
 
 QUEUES: dict[str, Callable[[], object]] = {

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 EVERY = 0.05
 IDLE_EVERY = 0.5
 TASK = "b24app.wake"
+# Bounds what piles up while no worker is there. Far longer than a clock is wrong by: expiry is told and read by
+# two machines' clocks, and a wake-up that one takes for old would not wake.
+EXPIRES = 7200
 _LONGEST_PAUSE = 5.0
 _SOCKET_SECONDS = 2
 _COMPLAIN_EVERY = 60.0
@@ -85,7 +88,7 @@ class _Publisher:
         if self.producer is None:
             self.connection = bounded_connection(app)
             self.producer = app.amqp.Producer(self.connection, auto_declare=False)
-        app.send_task(TASK, [queue], producer=self.producer, retry=False, ignore_result=True, expires=60)
+        app.send_task(TASK, [queue], producer=self.producer, retry=False, ignore_result=True, expires=EXPIRES)
 
     def drop(self) -> None:
         connection, self.connection, self.producer = self.connection, None, None

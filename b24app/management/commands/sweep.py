@@ -16,5 +16,5 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sweep()
+        sweep(asked=True)
         self.stdout.write("Swept.")
