@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -124,7 +125,11 @@ def _of_calls() -> list[Need]:
         words = _("The oldest call has been due for %(minutes)s min: see whether the workers run")
         minutes = number_format(queue.oldest_seconds / 60, decimal_pos=0)
         found.append(Need(BAD, words % {"minutes": minutes}, log + "?state=open"))
-    held = spool.held()
+    try:
+        held = spool.held()
+    except (OSError, sqlite3.Error) as error:
+        found.append(Need(BAD, _("This machine's spool can't be read: %(error)s") % {"error": error}, ""))
+        return found
     if held.calls:
         words = ngettext(
             "%(n)s call waits in this machine's spool", "%(n)s calls wait in this machine's spool", held.calls

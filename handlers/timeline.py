@@ -113,16 +113,16 @@ def story(invocation: Invocation, attempts: Iterable[Attempt]) -> list[Moment]:
 
 def _arrival(invocation: Invocation) -> list[Moment]:
     details = []
-    if invocation.received_at - invocation.called_at > LATE:
+    if invocation.run == 1 and invocation.received_at - invocation.called_at > LATE:
         late = int((invocation.received_at - invocation.called_at).total_seconds())
         details.append(
-            _("The portal had made the call %(seconds)s s earlier, %(when)s.")
+            _("The portal had made the call %(seconds)s s earlier (%(when)s).")
             % {"seconds": number_format(late), "when": _clock(invocation.called_at)}
         )
     if not invocation.waits:
         details.append(_("The process does not wait for a result."))
     elif invocation.deadline is not None:
-        details.append(_("The process waits until %(when)s.") % {"when": _clock(invocation.deadline)})
+        details.append(_("The process waits, at most until %(when)s") % {"when": _clock(invocation.deadline)})
     else:
         details.append(_("The process waits until it gets an answer, for ever if need be."))
     if invocation.repeats:

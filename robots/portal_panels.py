@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from portals import panels
 from portals.models import Portal
-from portals.panels import BAD, OK, badge
+from portals.panels import BAD, OK, WARN, badge
 from robots.models import ForeignCode, Registration
 from robots.registration_words import state_of, what_to_do
 
@@ -29,6 +29,7 @@ CHECKED_AT_ONCE = 10
 
 def robots_there(portal_ids: Sequence[int]) -> Mapping[int, Any]:
     """Portal id -> a badge: how many robots are there, or how many have an error."""
+    gone = Q(observed=Registration.Observed.MISSING, wanted_version__isnull=False)
     counted = (
         Registration.objects.filter(portal__in=portal_ids)
         .order_by()
@@ -36,14 +37,22 @@ def robots_there(portal_ids: Sequence[int]) -> Mapping[int, Any]:
         .annotate(
             pushed=Count("id", filter=Q(pushed_version__isnull=False)),
             errors=Count("id", filter=Q(error_code__gt="")),
+            missing=Count(
+                "id", filter=Q(observed=Registration.Observed.MISSING, wanted_version__isnull=False)
+            ),
         )
     )
-    return {row["portal"]: _counted(row["portal"], row["pushed"], row["errors"]) for row in counted}
+    return {row["portal"]: _counted(row) for row in counted}
 
 
-def _counted(portal: int, pushed: int, errors: int) -> SafeString:
-    address = reverse("admin:robots_registration_changelist") + f"?portal__id__exact={portal}"
-    shown = badge(BAD, _("%(n)d with errors") % {"n": errors}) if errors else badge(OK, pushed)
+def _counted(row: Mapping[str, Any]) -> SafeString:
+    address = reverse("admin:robots_registration_changelist") + f"?portal__id__exact={row['portal']}"
+    if row["errors"]:
+        shown = badge(BAD, _("%(n)d with errors") % {"n": row["errors"]})
+    elif row["missing"]:
+        shown = badge(WARN, _("%(n)d missing") % {"n": row["missing"]})
+    else:
+        shown = badge(OK, row["pushed"])
     return format_html('<a href="{}">{}</a>', address, shown)
 
 

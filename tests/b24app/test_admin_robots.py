@@ -325,6 +325,15 @@ def test_the_progress_ends_with_what_the_portal_said():
     assert (registration.error_code, registration.due_at is not None) == ("", True)
 
 
+def test_a_push_that_a_portal_holds_is_not_called_done():
+    client = signed_in("operators")
+    robot = published()
+    portal = PortalFactory(application=robot.application, trouble=Portal.Trouble.PLAN_LAPSED)
+    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
+    context = client.get(reverse("admin:robots_push_progress"), {"robot": robot.pk}).context
+    assert (context["waiting"], context["held"], context["done"]) == (0, 1, 0)
+
+
 def test_what_is_there_already_is_not_pushed_and_what_is_foreign_is_left(woken):
     client = signed_in("operators")
     robot = published()
