@@ -112,6 +112,8 @@ def test_a_wrong_page_is_named(auditor, name, value):
         ("calls", "received_after", "yesterday"),
         ("calls", "received_after", "2026-13-01T00:00:00Z"),
         ("calls", "received_before", "0001-01-01T00:00:00+14:00"),
+        # So near the first day, zones and databases disagree on what is still a date.
+        ("calls", "received_before", "0001-01-02T00:00:00Z"),
         ("calls", "received_before", "9999-12-31T23:59:59-12:00"),
         ("calls", "robot", ""),
         ("calls", "robot", "x" * 129),
