@@ -76,7 +76,8 @@ class RobotAdmin(admin.ModelAdmin):
     list_display = ["code", "shown_name", "application", "standing", "on_portals"]
     list_filter = ["application", "kind"]
     list_select_related = ["application"]
-    search_fields = ["code", "name"]
+    search_fields = ["code"]
+    search_help_text = gettext_lazy("A part of a code or of a name in any language.")
     actions = ["push_robots", "remove_robots"]
     change_form_template = "admin/robots/robot/change_form.html"
 
@@ -93,6 +94,15 @@ class RobotAdmin(admin.ModelAdmin):
                 latest_digest=Subquery(latest.values("digest")[:1]),
             )
         )
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        """Names are compared here: JSON is stored escaped, and SQLite knows the case of ASCII only."""
+        word = search_term.strip().casefold()
+        if not word:
+            return queryset, False
+        texts = Robot.objects.values_list("pk", "code", "name")
+        found = [pk for pk, *said in texts if word in " ".join(_spoken(each) for each in said).casefold()]
+        return queryset.filter(pk__in=found), False
 
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site.admin_view
@@ -282,3 +292,8 @@ class RobotAdmin(admin.ModelAdmin):
     @admin.display(description=gettext_lazy("payload"))
     def payload(self, robot: Robot) -> SafeString:
         return pretty(payload_of(definition_of(robot)))
+
+
+def _spoken(text: Any) -> str:
+    """A text in all its languages."""
+    return " ".join(map(str, text.values())) if isinstance(text, dict) else str(text)

@@ -37,9 +37,7 @@ def robots_there(portal_ids: Sequence[int]) -> Mapping[int, Any]:
         .annotate(
             pushed=Count("id", filter=Q(pushed_version__isnull=False)),
             errors=Count("id", filter=Q(error_code__gt="")),
-            missing=Count(
-                "id", filter=Q(observed=Registration.Observed.MISSING, wanted_version__isnull=False)
-            ),
+            missing=Count("id", filter=gone),
         )
     )
     return {row["portal"]: _counted(row) for row in counted}

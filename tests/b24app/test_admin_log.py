@@ -185,6 +185,18 @@ def test_a_long_story_takes_as_many_queries_as_a_short_one(auditor):
     assert asked(auditor, url) == short
 
 
+def test_a_portal_with_many_robots_and_calls_takes_as_many_queries(auditor):
+    registration = RegistrationFactory()
+    url = reverse("admin:portals_portal_change", args=[registration.portal_id])
+    InvocationFactory(portal=registration.portal)
+    few = asked(auditor, url)
+    for _each in range(5):
+        version = RobotVersionFactory(robot=RobotFactory(application=registration.portal.application))
+        RegistrationFactory(portal=registration.portal, robot=version.robot, wanted_version=version)
+        InvocationFactory(portal=registration.portal, version=version)
+    assert asked(auditor, url) == few
+
+
 def asked(client, url):
     client.get(url)  # content types and the like are remembered from the first time on
     with CaptureQueriesContext(connection) as queries:

@@ -272,6 +272,14 @@ def test_what_is_left_out_is_warned_of(integrator):
     assert "Left out, a portal may let" in integrator.get(change_url(robot)).content.decode()
 
 
+@pytest.mark.parametrize("word", ["скид", "DISC", "rabatt", "Percent off"])
+def test_a_robot_is_found_by_its_code_and_name_in_any_language(integrator, word):
+    robot = RobotFactory(code="discount", name={"en": "Percent off", "ru": "Скидка", "de": "Rabatt"})
+    RobotFactory(code="other", name="Other")
+    found = integrator.get("/admin/robots/robot/", {"q": word}).context["cl"].result_list
+    assert [each.pk for each in found] == [robot.pk]
+
+
 # Plan and push
 
 
