@@ -111,6 +111,7 @@ def _work_group(portal_id: int, code: str) -> bool:
 def _compute_unit(portal: Portal, rows: list[Claim]) -> bool:
     """Computes until the unit's time is over and gives the rest back; whether anything is ready to be sent."""
     loaded = _load(rows)
+    own_settings = portal_settings(portal)
     began, flushed = time.monotonic(), time.monotonic()
     done: list[Settlement] = []
     notes: list[Note] = []
@@ -130,7 +131,7 @@ def _compute_unit(portal: Portal, rows: list[Claim]) -> bool:
             continue
         failpoint("compute.started")
         try:
-            settlement, said = _compute_row(portal, claim, row)
+            settlement, said = _compute_row(portal, claim, row, own_settings)
             failpoint("compute.run")
         except RunnerUnavailable as error:
             log.error("no runner", error=str(error))
@@ -163,7 +164,9 @@ def _load(rows: list[Claim]) -> dict[int, Row]:
     }
 
 
-def _compute_row(portal: Portal, claim: Claim, row: Row) -> tuple[Settlement, list[Note]]:
+def _compute_row(
+    portal: Portal, claim: Claim, row: Row, own_settings: dict[str, str]
+) -> tuple[Settlement, list[Note]]:
     invocation = row.invocation
     version, payload = _version(invocation.version_id)
     properties = payload.get("PROPERTIES") or {}
@@ -178,7 +181,7 @@ def _compute_row(portal: Portal, claim: Claim, row: Row) -> tuple[Settlement, li
         inputs=inputs,
         zone=portal.time_zone,
         date_format=portal.date_format,
-        settings=portal_settings(portal),
+        settings=own_settings,
         waits=invocation.waits,
         domain=portal.domain,
         member_id=portal.member_id,
