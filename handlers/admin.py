@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -185,7 +185,7 @@ def _lines(calls: QuerySet[Invocation], order: str = "-id") -> list[dict[str, An
 class SendingAdmin(ReadOnlyAdmin):
     """Requests that carried results: one row a batch."""
 
-    list_display = ["id", "portal", "started_at", "how", "results", "lines", "looks", "seconds", "code"]
+    list_display = ["id", "portal", "started_at", "how", "results", "lines", "looks", "took", "code"]
     list_filter = ["outcome"]
     list_select_related = ["portal"]
     list_per_page = 50
@@ -204,12 +204,12 @@ class SendingAdmin(ReadOnlyAdmin):
         "results",
         "lines",
         "looks",
-        "seconds",
+        "took",
         "code",
         "text",
         "calls",
     ]
-    readonly_fields = ["how", "calls"]
+    readonly_fields = ["how", "took", "calls"]
 
     @admin.display(description=gettext_lazy("outcome"))
     def how(self, sending: Sending) -> SafeString:
@@ -219,6 +219,10 @@ class SendingAdmin(ReadOnlyAdmin):
             Sending.Outcome.TROUBLE: BAD,
         }
         return badge(tones.get(Sending.Outcome(sending.outcome), WARN), sending.get_outcome_display())
+
+    @admin.display(description=gettext_lazy("seconds"))
+    def took(self, sending: Sending) -> str:
+        return "–" if sending.seconds is None else number_format(sending.seconds, decimal_pos=3)
 
     @admin.display(description=gettext_lazy("calls of the day before whose last sending it is"))
     def calls(self, sending: Sending) -> SafeString | str:

@@ -196,7 +196,7 @@ def _sent(invocation: Invocation) -> list[Moment]:
 
 
 def _answer(sending: Sending) -> str:
-    took = number_format(sending.seconds, decimal_pos=2) if sending.seconds is not None else "?"
+    took = number_format(sending.seconds, decimal_pos=3) if sending.seconds is not None else "?"
     if sending.outcome == Sending.Outcome.OPEN:
         return _("The answer has not come yet.")
     if sending.outcome == Sending.Outcome.ANSWERED:

@@ -169,7 +169,7 @@ class PortalAdmin(admin.ModelAdmin):
         return PortalChangeList
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        own = ["portal", "how_it_stands", "token", "plan"]
+        own = ["portal", "how_it_stands", "token"]
         return [*own, *(_shown_column(column) for column in panels.columns)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Portal | None = None) -> Any:
@@ -251,7 +251,9 @@ class PortalAdmin(admin.ModelAdmin):
         remarks = standing(portal)
         more = len(remarks) - 1
         first = badge(remarks[0].tone, remarks[0].words)
-        return format_html("{} +{}", first, more) if more and remarks[1].tone in (BAD, WARN) else first
+        if more and remarks[1].tone in (BAD, WARN):
+            first = format_html("{} +{}", first, more)
+        return format_html('{} <div class="hub-quiet">{}</div>', first, plan_words(portal))
 
     @admin.display(description=gettext_lazy("state"))
     def how_it_stands_and_what_to_do(self, portal: Portal) -> SafeString:

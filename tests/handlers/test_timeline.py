@@ -57,7 +57,7 @@ def test_a_call_that_went_well():
             "The process waits until it gets an answer, for ever if need be.",
         ),
         ("Computed by discount, version 3", "It took 0.300 s.", "Code revision a1b2c3."),
-        ("Sent to the portal", "In a batch of 48 results.", "The portal answered after 0.50 s."),
+        ("Sent to the portal", "In a batch of 48 results.", "The portal answered after 0.500 s."),
         ("The portal took the result",),
         ("Arrival confirmed", "The portal was asked for the process: it has gone on."),
     ]
