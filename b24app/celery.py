@@ -80,6 +80,7 @@ def configuration() -> dict[str, Any]:
         "task_publish_retry": False,
         # Two hubs on one broker need a name each, or they take each other's wake-ups.
         "task_default_queue": env.text("CELERY_QUEUE", "b24-wake"),
+        "worker_pool": "b24app.pool:TaskPool",
         "worker_concurrency": settings.WORKER_CONCURRENCY,
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": False,

@@ -68,6 +68,21 @@ def test_a_second_beat_is_harmless_and_leaves_no_file(hub: Hub) -> None:
     assert {path.name for path in hub.folder.glob("*beat*")} == {"beat.log", "beat2.log"}
 
 
+@pytest.mark.parametrize("stack", STACKS[:1], ids=str, indirect=True)
+def test_a_killed_child_takes_nothing_along_that_the_others_need(hub: Hub) -> None:
+    """Children wait for work in turn; one of them is killed while it is its turn."""
+    hub.start()
+    life.make_application(hub)
+    life.install(hub, "alfa", "event")
+    life.publish_and_push(hub)
+    before = hub.worker.children()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: pid not in hub.worker.children(), "the killed child is gone")
+    until(lambda: len(hub.worker.children()) >= len(before), "others were put in their place")
+    life.arrives(hub, "alfa", "phone", number="8 (495) 123-45-67")
+
+
 def test_processes_follow_a_parent_that_is_killed(small: Hub) -> None:
     starter = (
         "import subprocess, sys, time\n"
