@@ -149,5 +149,5 @@ def _choices(spelled: Schema, words: str, components: Schema) -> list[tuple[str,
 
 
 def _first(words: str) -> str:
-    """A description without the list of values that follows it."""
-    return words.split("* `")[0].strip()
+    """A description as plain text, without the list of values that follows it."""
+    return words.split("* `")[0].replace("`", "").strip()

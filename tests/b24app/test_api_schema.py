@@ -115,3 +115,17 @@ def test_the_page_tells_every_parameter_and_field(client):
     # An enumeration's values stand with their words, not as a list of stars.
     assert "* `" not in text
     assert "the robot ran too long" in text
+
+
+def test_the_written_page_names_every_filter(settings):
+    written = (settings.BASE_DIR / "docs" / "audit-api.md").read_text()
+    table = written.split("| list | filters |")[1].split("\n\n")[0]
+    told = {}
+    for line in table.splitlines()[2:]:
+        lists, filters = (re.sub(r"\([^)]*\)", "", cell) for cell in line.strip("| ").split(" | "))
+        for name in re.findall(r"`([^`]+)`", lists):
+            told[f"{API}{name}"] = set(re.findall(r"`([^`]+)`", filters))
+    for path, methods in schema()["paths"].items():
+        parameters = {each["name"] for each in methods["get"].get("parameters", [])}
+        if "id" not in parameters:
+            assert told[path] == parameters - {"cursor", "page_size"}, path

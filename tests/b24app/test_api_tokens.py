@@ -120,6 +120,9 @@ def made_by(client, **values):
 
 def test_a_token_is_shown_once(reader):
     client = signed_in("superuser")
+    form = client.get(ADD).content.decode()
+    assert "_save" in form
+    assert not [word for word in ("_addanother", "_continue", "related-widget-wrapper-link") if word in form]
     answer = made_by(client, user=reader.pk)
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
