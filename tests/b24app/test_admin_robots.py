@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from django.contrib.admin.models import LogEntry
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from portals import wake
-from portals.models import Portal
-from robots import admin_adopt
 from robots.definition import definition_of, write_definition
-from robots.models import ForeignCode, Property, Registration, Robot
+from robots.models import Property, Robot
 from robots.publish import publish
-from robots.push_result import PortalResult
 from tests.b24app.people import signed_in
-from tests.factories import NOW, ApplicationFactory, PortalFactory, RobotFactory
+from tests.factories import ApplicationFactory, RobotFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -57,13 +48,6 @@ FULL = {
 @pytest.fixture
 def integrator():
     return signed_in("integrators")
-
-
-@pytest.fixture(autouse=True)
-def woken(monkeypatch):
-    queues = []
-    monkeypatch.setattr(wake, "wake", queues.append)
-    return queues
 
 
 def posted(client, url):
@@ -280,187 +264,7 @@ def test_a_robot_is_found_by_its_code_and_name_in_any_language(integrator, word)
     assert [each.pk for each in found] == [robot.pk]
 
 
-# Plan and push
-
-
-def published(**fields):
-    robot = RobotFactory(**fields)
-    publish(robot)
-    return robot
-
-
-def plan_of(client, **query):
-    answer = client.get(reverse("admin:robots_push"), query)
-    assert answer.status_code == 200
-    return answer.context
-
-
-def test_the_plan_says_what_changes_where_and_the_push_orders_it(woken):
-    client = signed_in("operators")
-    robot = published()
-    first = PortalFactory(application=robot.application)
-    second = PortalFactory(application=robot.application)
-    PortalFactory(application=robot.application, state=Portal.State.UNINSTALLED)
-    PortalFactory()
-    context = plan_of(client, robot=robot.pk)
-    assert {plan["portal"].pk for plan in context["plans"]} == {first.pk, second.pk}
-    assert context["changing"] == 2
-    assert not Registration.objects.exists()
-    answer = client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": first.pk})
-    registration = Registration.objects.get()
-    assert (registration.portal_id, registration.wanted_version.number) == (first.pk, 1)
-    assert registration.due_at is not None
-    assert woken == ["push"]
-    assert LogEntry.objects.get().object_id == str(robot.pk)
-    progress = client.get(answer["Location"])
-    assert (progress.context["waiting"], progress.context["done"]) == (1, 0)
-    assert 'http-equiv="refresh"' in progress.content.decode()
-
-
-def test_the_progress_ends_with_what_the_portal_said():
-    client = signed_in("operators")
-    robot = published()
-    portal = PortalFactory(application=robot.application)
-    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
-    Registration.objects.update(error_code="ERROR_METHOD_NOT_FOUND", error_text="Method not found!")
-    answer = client.get(reverse("admin:robots_push_progress"), {"robot": robot.pk})
-    text = answer.content.decode()
-    assert (answer.context["waiting"], answer.context["failed"]) == (0, 1)
-    assert "Method not found!" in text and "plan does not include it" in text
-    assert 'http-equiv="refresh"' not in text
-    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
-    registration = Registration.objects.get()
-    assert (registration.error_code, registration.due_at is not None) == ("", True)
-
-
-def test_a_push_that_a_portal_holds_is_not_called_done():
-    client = signed_in("operators")
-    robot = published()
-    portal = PortalFactory(application=robot.application, trouble=Portal.Trouble.PLAN_LAPSED)
-    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
-    context = client.get(reverse("admin:robots_push_progress"), {"robot": robot.pk}).context
-    assert (context["waiting"], context["held"], context["done"]) == (0, 1, 0)
-
-
-def test_what_is_there_already_is_not_pushed_and_what_is_foreign_is_left(woken):
-    client = signed_in("operators")
-    robot = published()
-    portal = PortalFactory(application=robot.application)
-    ForeignCode.objects.create(portal=portal, kind="robot", code=robot.code, seen_at=robot.created_at)
-    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
-    assert not Registration.objects.exists()
-    assert woken == []
-    (plan,) = plan_of(client, robot=robot.pk)["plans"]
-    assert "foreign" in plan["steps"][0]["badge"]
-
-
-def test_a_draft_never_published_is_told_so():
-    robot = RobotFactory()
-    PortalFactory(application=robot.application)
-    (plan,) = plan_of(signed_in("operators"), robot=robot.pk)["plans"]
-    assert "never published" in plan["steps"][0]["why"]
-
-
-def test_a_removed_robot_is_deleted_where_it_was_pushed(woken):
-    client = signed_in("operators")
-    robot = published(removed_at=None)
-    portal = PortalFactory(application=robot.application)
-    other = PortalFactory(application=robot.application)
-    version = robot.versions.get()
-    Registration.objects.create(
-        robot=robot,
-        portal=portal,
-        wanted_version=version,
-        pushed_version=version,
-        pushed_kind="robot",
-        pushed_text=version.payload_text,
-        installation=portal.installation,
-    )
-    Robot.objects.update(removed_at=robot.created_at)
-    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": [portal.pk, other.pk]})
-    registration = Registration.objects.get()
-    assert registration.wanted_version is None and registration.due_at is not None
-
-
-def test_auditors_see_no_plan_and_push_nothing():
-    client = signed_in("auditors")
-    robot = published()
-    portal = PortalFactory(application=robot.application)
-    assert client.get(reverse("admin:robots_push"), {"robot": robot.pk}).status_code == 403
-    assert (
-        client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk}).status_code == 403
-    )
-    assert not Registration.objects.exists()
-    assert client.get(reverse("admin:robots_push_progress"), {"robot": robot.pk}).status_code == 200
-
-
-def test_as_many_queries_for_a_plan_of_many_as_of_few():
-    client = signed_in("operators")
-    application = ApplicationFactory()
-    url = reverse("admin:robots_push")
-
-    def more(number):
-        for _each in range(number):
-            published(application=application)
-            PortalFactory(application=application)
-
-    more(2)
-    client.get(url)
-    with CaptureQueriesContext(connection) as few:
-        assert len(client.get(url).context["plans"]) == 2
-    more(5)
-    with CaptureQueriesContext(connection) as many:
-        assert len(client.get(url).context["plans"]) == 7
-    assert len(many) == len(few)
-
-
-def test_push_all_robots_from_the_list_of_portals():
-    client = signed_in("operators")
-    robot = published()
-    portal = PortalFactory(application=robot.application)
-    published()
-    answer = client.post(
-        "/admin/portals/portal/", {"action": "push_portals", "_selected_action": [portal.pk]}
-    )
-    context = client.get(answer["Location"]).context
-    assert [plan["portal"].pk for plan in context["plans"]] == [portal.pk]
-    assert context["robots"] == [robot]
-
-
-# Test run
-
-
-def test_a_test_run_shows_values_and_the_exact_send(integrator):
-    robot = RobotFactory(
-        compute={"type": "expression", "returns": {"total": "amount * 2"}, "log": "gives {total}"}
-    )
-    url = reverse("admin:robots_robot_trial", args=[robot.pk])
-    assert 'name="in_amount"' in integrator.get(url).content.decode()
-    answer = integrator.post(url, {"in_amount": "21"})
-    outcome = answer.context["outcome"]
-    assert outcome["values"] == {"total": "42"}
-    assert json.loads(outcome["sent"]) == {
-        "EVENT_TOKEN": "…",
-        "RETURN_VALUES": {"total": "42"},
-        "LOG_MESSAGE": "gives 42",
-    }
-    assert "gives 42" in answer.content.decode()
-
-
-def test_a_test_run_of_a_wrong_input_says_so(integrator):
-    robot = RobotFactory()
-    answer = integrator.post(reverse("admin:robots_robot_trial", args=[robot.pk]), {"in_amount": "abc"})
-    assert "“amount” came as “abc”" in answer.context["outcome"]["sentence"]
-
-
-def test_a_draft_that_breaks_rules_is_not_run(integrator):
-    robot = RobotFactory(compute={"type": "expression", "returns": {"total": "ghost"}})
-    answer = integrator.post(reverse("admin:robots_robot_trial", args=[robot.pk]), {"in_amount": "1"})
-    assert answer.context["outcome"] is None
-    assert "ghost" in answer.content.decode()
-
-
-# Versions and foreign codes
+# Versions
 
 
 def test_a_version_says_what_changed_and_whether_it_breaks(integrator):
@@ -472,35 +276,3 @@ def test_a_version_says_what_changed_and_whether_it_breaks(integrator):
     assert "the first version" in page
     page = integrator.get(reverse("admin:robots_robotversion_change", args=[second.pk])).content.decode()
     assert "breaking" in page and "PROPERTIES.amount.Type" in page
-
-
-def test_a_foreign_code_is_adopted_after_being_told_what_that_means(monkeypatch):
-    asked = []
-
-    def push(portal, robots, *, adopt, by):
-        asked.append((portal.pk, robots, adopt, by))
-        return PortalResult(portal)
-
-    monkeypatch.setattr(admin_adopt, "push_portal", push)
-    client = signed_in("operators")
-    robot = published()
-    portal = PortalFactory(application=robot.application)
-    found = ForeignCode.objects.create(portal=portal, kind="robot", code=robot.code, seen_at=robot.created_at)
-    url = reverse("admin:robots_foreigncode_adopt", args=[found.pk])
-    assert url in client.get(reverse("admin:robots_foreigncode_changelist")).content.decode()
-    assert "sets or clears every field" in client.get(url).content.decode()
-    assert asked == []
-    answer = client.post(url, follow=True)
-    assert asked == [(portal.pk, [robot.code], [robot.code], "of-operators")]
-    assert "is ours now" in answer.content.decode()
-    auditor = signed_in("auditors")
-    assert auditor.post(url).status_code == 403
-    assert url not in auditor.get(reverse("admin:robots_foreigncode_changelist")).content.decode()
-
-
-def test_a_foreign_code_without_a_robot_of_ours_is_not_adopted(monkeypatch):
-    monkeypatch.setattr(admin_adopt, "push_portal", None)
-    client = signed_in("operators")
-    found = ForeignCode.objects.create(portal=PortalFactory(), kind="robot", code="theirs", seen_at=NOW)
-    answer = client.post(reverse("admin:robots_foreigncode_adopt", args=[found.pk]))
-    assert "There is no published robot with this code" in answer.content.decode()
