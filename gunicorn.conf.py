@@ -54,8 +54,6 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    from gunicorn.arbiter import Arbiter
-
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
     from django.core.exceptions import ImproperlyConfigured
 
@@ -66,6 +64,6 @@ def post_fork(server: Any, worker: Any) -> None:
         if 1 < worker.age <= server.num_workers:
             sys.exit(0)
         print(f"gunicorn can't start: {error}", file=sys.stderr, flush=True)
-        sys.exit(Arbiter.APP_LOAD_ERROR)
+        sys.exit(server.APP_LOAD_ERROR)
     # A worker would notice by itself within a second; it might then wait for ever for a thread that hangs.
     parent.follow(parent.end_in_good_order, worker.ppid)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,10 +23,10 @@ LAST_RESORT_SECONDS = 9.0
 
 def wait_for_end(pid: int) -> None:
     """Returns when the process `pid`, our parent, is gone; at once where it is gone already."""
-    if hasattr(os, "pidfd_open"):
+    if sys.platform == "linux":
         try:
             handle = os.pidfd_open(pid)
-        except OSError:  # gone, or a kernel older than 5.3
+        except (OSError, AttributeError):  # gone, or a kernel or libc older than 2020
             handle = -1
         if handle >= 0 and os.getppid() == pid:
             poll = select.poll()
@@ -33,7 +34,7 @@ def wait_for_end(pid: int) -> None:
             poll.poll()
         if handle >= 0:
             os.close(handle)
-    elif hasattr(select, "kqueue"):
+    elif sys.platform == "darwin":
         queue = select.kqueue()
         event = select.kevent(
             pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD | select.KQ_EV_ONESHOT, select.KQ_NOTE_EXIT

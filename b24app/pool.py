@@ -9,6 +9,7 @@ its holder.
 from __future__ import annotations
 
 import fcntl
+import os
 import tempfile
 from typing import Any
 
@@ -20,7 +21,10 @@ class OwnedLock:
     """A POSIX record lock on a file without a name: of one process, not inherited, gone with the process."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()
+        # Open as long as the pool is; its name is gone at once.
+        handle, name = tempfile.mkstemp()
+        os.unlink(name)
+        self._file = handle
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         try:
@@ -40,16 +44,18 @@ class OwnedLock:
         self.release()
 
 
-class SharedPipePool(Pool):  # type: ignore[misc]  # billiard tells no types
+class SharedPipePool(Pool):
     """The pool for brokers without an event loop; the others give each child a pipe of its own."""
 
     def _setup_queues(self) -> None:
-        super()._setup_queues()
-        for pipe in (self._inqueue, self._outqueue):
+        pool: Any = super()  # the stubs know nothing of its inside
+        pool._setup_queues()
+        pipes: Any = self
+        for pipe in (pipes._inqueue, pipes._outqueue):
             pipe._rlock, pipe._wlock = OwnedLock(), OwnedLock()
 
 
-class TaskPool(prefork.TaskPool):  # type: ignore[misc]  # celery tells no types
+class TaskPool(prefork.TaskPool):
     """Prefork as ever, but for the pool above."""
 
     BlockingPool: Any = SharedPipePool

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connections
@@ -75,7 +76,8 @@ def _ask_broker() -> None:
     with app.connection_for_write(connect_timeout=2) as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
         # Redis is spoken to only when something is asked of it.
-        connection.default_channel.close()
+        channel: Any = connection.default_channel
+        channel.close()
 
 
 database = Probe(_ask_database, patience=3.0)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ class Scenario:
                 if way == "frame":
                     # What the page's script does in a browser.
                     self._post(f"portals/{name}/finish", client_id=CLIENT_ID)
-                self.processes.until(lambda name=name: self._installed(name), f"The installation on {name}")
+                self.processes.until(partial(self._installed, name), f"The installation on {name}")
 
     def _installed(self, name: str) -> bool:
         from portals.models import Portal
@@ -174,7 +175,7 @@ class Scenario:
                     )
                     started.append((name, code, values, process["id"]))
             ended = self._ends(started)
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 name,
                 code,

@@ -22,7 +22,7 @@ def main() -> int:
     options += ["--no-emit-index-url", "--no-emit-find-links", "--annotation-style", "line"]
     for name in ("requirements", "requirements-dev"):
         print(f"Pinning {name}.txt …", flush=True)
-        compiled = [TOOLS / "bin" / "pip-compile", *options, "-o", f"{name}.txt", f"{name}.in"]
+        compiled = [str(TOOLS / "bin" / "pip-compile"), *options, "-o", f"{name}.txt", f"{name}.in"]
         subprocess.run(compiled, check=True, cwd=ROOT)
     return 0
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -106,8 +107,9 @@ def _broker(stack: Stack, folder: Path) -> Iterator[dict[str, str]]:
             yield {"CELERY_BROKER_URL": url, "CELERY_QUEUE": queue}
         finally:
             with Connection(url) as connection:
-                connection.default_channel.queue_delete(queue)
-                connection.default_channel.exchange_delete(queue)
+                channel: Any = connection.default_channel
+                channel.queue_delete(queue)
+                channel.exchange_delete(queue)
 
 
 @contextmanager
