@@ -53,6 +53,14 @@ def test_a_secret_is_set_kept_and_replaced():
     assert "first" not in said and "second" not in said
 
 
+def test_a_typed_secret_does_not_come_back_with_an_error():
+    client = signed_in("integrators")
+    data = {"name": "", "slug": "main", "client_id": "local.1", "secret": "typed-secret"}
+    answer = client.post(reverse("admin:portals_application_add"), data)
+    assert answer.status_code == 200
+    assert "typed-secret" not in answer.content.decode()
+
+
 def test_an_application_needs_a_secret_at_first():
     client = signed_in("integrators")
     data = {"name": "Main", "slug": "main", "client_id": "local.1", "secret": ""}
