@@ -86,12 +86,12 @@ def accept(call: Incoming) -> Accepted:
     """The call's row, new or found again. Raises Refused, intake_db.Away, django.db.DatabaseError (data)."""
     for fresh in (False, True):
         portal = known.portal(call.slug, call.member_id, fresh)
-        token = portal.which(call.application_token) if portal is not None else ""
-        if portal is None or not token or not portal.installed:
+        which = portal.which(call.application_token) if portal is not None else ""
+        if portal is None or not which or not portal.installed:
             if fresh:
                 raise _refusal(portal, call)
             continue
-        rows = _insert(call, portal, former=token == "former")
+        rows = _insert(call, portal, former=which == "former")
         if rows:
             return Accepted(rows[0][0], rows[0][1], portal)
     raise _refusal(known.portal(call.slug, call.member_id), call)

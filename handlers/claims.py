@@ -59,8 +59,9 @@ class Settlement:
 # Columns of the one JSON parameter that carries all settlements, with their PostgreSQL types.
 _RECORD = {
     "id": "bigint", "fence": "int", "was": "text", "state": "text", "cause": "text", "delay": "float8",
-    "computed": "boolean", "sent": "boolean", "ended": "boolean", "confirmed": "boolean", "released": "boolean", "seen": "boolean",
-    "confirmation": "text", "confirm_in": "float8", "revision": "text", "result": "text", "lines": "text",
+    "computed": "boolean", "sent": "boolean", "ended": "boolean", "confirmed": "boolean", "released": "boolean",
+    "seen": "boolean", "confirmation": "text", "confirm_in": "float8", "revision": "text", "result": "text",
+    "lines": "text",
 }  # fmt: skip
 _ROW = "handlers_invocation"
 
@@ -80,7 +81,8 @@ def claim(wanted: str, params: list[Any], state: str, most: int, sending: int | 
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {_ROW} SET state = %s, fence = fence + 1, lease_until = {after_sql(vendor, '%s')},"
-            " sending_id = COALESCE(%s, sending_id), started_at = CASE WHEN state = 'received' THEN NULL ELSE started_at END"
+            " sending_id = COALESCE(%s, sending_id),"
+            " started_at = CASE WHEN state = 'received' THEN NULL ELSE started_at END"
             f" WHERE id IN (SELECT id FROM {_ROW} WHERE {wanted} LIMIT %s{skip}) RETURNING id, fence",
             [state, LEASE, sending, *params, most],
         )
@@ -139,8 +141,8 @@ def settle(settlements: list[Settlement]) -> set[int]:
     return ours
 
 
-def renew(rows: list[Claim]) -> None:
-    """Keeps claimed rows ours for another LEASE."""
+def renew(rows: list[Claim]) -> int:
+    """Keeps claimed rows ours for another LEASE; how many still are."""
     data = json.dumps([asdict(row) for row in rows])
     with connection.cursor() as cursor:
         cursor.execute(
@@ -149,6 +151,7 @@ def renew(rows: list[Claim]) -> None:
             f" WHERE {_ROW}.id = v.id AND {_ROW}.fence = v.fence AND lease_until IS NOT NULL",
             [LEASE, data],
         )
+        return int(cursor.rowcount)
 
 
 def expired(most: int = 500) -> list[tuple[Claim, str, bool, int]]:

@@ -192,7 +192,7 @@ def _read_row(
         return
     owned = _time(found.get("OWNED_UNTIL"))
     owned_for = (owned - portal_now).total_seconds() if owned else 0.0
-    modified, sent = _time(found.get("MODIFIED")), row.sending and row.sending.portal_time
+    modified, sent = _time(found.get("MODIFIED")), row.sending.portal_time if row.sending else None
     if modified is not None and sent is not None and _seconds(modified) >= _seconds(sent):
         # Moved: by our result, or by being saved or freed late. One quiet repeat settles it, once nobody owns it.
         if owned_for > 0:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from handlers import intake_postgresql, intake_sqlite
@@ -25,8 +26,9 @@ Rows = list[tuple[Any, ...]]
 Statement = tuple[str, Sequence[Any]]
 
 _away_since: float | None = None
-# How far the database's clock is ahead of this machine's: a clock that is an hour off must not show in the rows.
-_ahead = dt.timedelta()
+# How far the database's clock is ahead of this process's (a clock that is an hour off must not show in the
+# rows: deadlines are counted from it, and whether a process is saved by now); None: not asked yet.
+_ahead: dt.timedelta | None = None
 
 
 class Away(Exception):
@@ -70,22 +72,31 @@ def is_away() -> bool:
 
 
 def now() -> dt.datetime:
-    """The database's time as last measured, without asking it; aware, in UTC."""
-    return dt.datetime.now(dt.UTC) + _ahead
+    """The database's time as last measured, aware, in UTC; asked for once a process, then by the wake-up thread."""
+    if _ahead is None:
+        try:
+            measure_clock()
+        except Away:
+            return dt.datetime.now(dt.UTC)
+    ahead = _ahead or dt.timedelta()
+    return dt.datetime.now(dt.UTC) + ahead + dt.timedelta(seconds=settings.CLOCK_OFFSET_SECONDS)
 
 
 def measure_clock() -> None:
     """Compares the clocks. Raises Away."""
     global _ahead
+    before = dt.datetime.now(dt.UTC)
     if vendor() == "postgresql":
-        before = dt.datetime.now(dt.UTC)
         _ahead = run("SELECT clock_timestamp()", ())[0][0] - before
+    else:
+        told = run("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')", ())[0][0]
+        _ahead = dt.datetime.fromisoformat(told).replace(tzinfo=dt.UTC) - before
 
 
 def forget() -> None:
     """For tests: as in a process that just started."""
-    global _away_since
-    _away_since = None
+    global _away_since, _ahead
+    _away_since = _ahead = None
     intake_postgresql.forget()
     intake_sqlite.forget()
 

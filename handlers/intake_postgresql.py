@@ -7,8 +7,7 @@ stopped keeps its sockets, and a statement timeout then never comes.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import psycopg
@@ -27,21 +26,11 @@ _DJANGOS = ("cursor_factory", "context", "prepare_threshold", "server_side_bindi
 class _Bounded(psycopg.Connection[Any]):
     """A connection none of whose waits outlasts PATIENCE."""
 
-    def wait(self, gen: Generator[Any, Any, Any], interval: float = 0.1) -> Any:
-        return super().wait(_until(gen, time.monotonic() + PATIENCE), interval)
-
-
-def _until(gen: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, Any]:
-    """`gen`, given up with OperationalError once `end` passes while nothing is ready."""
-    try:
-        wanted = next(gen)
-        while True:
-            ready = yield wanted
-            if not ready and time.monotonic() > end:
-                raise psycopg.OperationalError("the database did not answer in time")
-            wanted = gen.send(ready)
-    except StopIteration as stop:
-        return stop.value
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, PATIENCE if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout:
+            raise psycopg.OperationalError("the database did not answer in time") from None
 
 
 def run(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -74,7 +63,7 @@ def _of_thread() -> _Bounded | None:
 
 
 def _connect() -> _Bounded:
-    params = connection.get_connection_params()  # type: ignore[attr-defined]  # every back end has it
+    params = connection.get_connection_params()
     options = {key: value for key, value in params.items() if key not in _DJANGOS}
     own = _Bounded.connect(
         **options, autocommit=True, options=f"-c statement_timeout={int(PATIENCE * 1000)} -c timezone=UTC"

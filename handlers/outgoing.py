@@ -85,7 +85,7 @@ def arrange(rows: list[Outgoing], room: int, head: int) -> Request:
 
 
 def _outgoing(claim: Claim, invocation: Invocation) -> Outgoing:
-    token = decrypt(invocation.body.event_token).decode("utf-8", "replace")
+    token = decrypt(bytes(invocation.body.event_token)).decode("utf-8", "replace")
     result = json.loads(invocation.body.result) if invocation.body.result else {"values": {}, "log": None}
     send: dict[str, Any] = {"EVENT_TOKEN": token, "RETURN_VALUES": result["values"]}
     if result["log"]:

@@ -24,22 +24,16 @@ _GONE = {"404", "499"}
 
 def taken(row: Outgoing, portal: Portal, now: dt.datetime) -> Settlement:
     """`true`: taken, not arrived. Decides what is still owed to know that it arrived."""
-    base = {
-        "was": "sending",
-        "state": "delivered",
-        "cause": row.invocation.cause,
-        "sent": True,
-        "ended": True,
-    }
+    arrival: dict[str, Any] = {"confirmation": "look"}
     if row.is_repeat:
         observable = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
-        return _of(
-            row, **base, confirmed=observable, confirmation="confirmed" if observable else "unobservable"
-        )
-    if portal.instances == Portal.Instances.ABSENT or not row.invocation.workflow_id:
-        return _of(row, **base, confirmation="repeat", confirm_in=REPEAT_AFTER)
-    age = (now - row.invocation.called_at).total_seconds()
-    return _of(row, **base, confirmation="look", confirm_in=max(LOOK_AFTER - age, 2.0))
+        arrival = {"confirmed": observable, "confirmation": "confirmed" if observable else "unobservable"}
+    elif portal.instances == Portal.Instances.ABSENT or not row.invocation.workflow_id:
+        arrival = {"confirmation": "repeat", "confirm_in": REPEAT_AFTER}
+    else:
+        age = (now - row.invocation.called_at).total_seconds()
+        arrival["confirm_in"] = max(LOOK_AFTER - age, 2.0)
+    return _of(row, "sending", "delivered", row.invocation.cause, sent=True, ended=True, **arrival)
 
 
 def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settlement, Note | None]:

@@ -47,7 +47,7 @@ def take_robot(portal_id: int, code: str) -> Held | None:
 
 
 def _take(name: str, places: int) -> Held | None:
-    for place in random.sample(range(places), places):  # noqa: S311  (spreads, guards nothing)
+    for place in random.sample(range(places), places):
         held = lease.take(f"{name}:{place}", SECONDS)
         if held is not None:
             return held

@@ -26,7 +26,7 @@ class HandlerView(APIView):
 
     schema = None
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # DRF's stub narrows the answer
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST":
             return _refusal(405, "method_wrong", "Send POST: Bitrix24 calls robots by POST only.")
         return self.post(request, kwargs["slug"])

@@ -52,7 +52,7 @@ def take(member_id: str, *, cost: float = 1, person: bool = False) -> float:
     drained = [settings.BUCKET_RATE]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE portals_bucket SET level = {_level(vendor)} + %s, level_at = {now_sql(vendor)},"  # noqa: S608  (our own words)
+            f"UPDATE portals_bucket SET level = {_level(vendor)} + %s, level_at = {now_sql(vendor)},"
             " version = version + 1 WHERE member_id = %s"
             f" AND (blocked_until IS NULL OR blocked_until <= {now_sql(vendor)})"
             f" AND {_level(vendor)} + %s <= {limit}",
@@ -61,7 +61,7 @@ def take(member_id: str, *, cost: float = 1, person: bool = False) -> float:
         if cursor.rowcount:
             return 0.0
         cursor.execute(
-            f"SELECT {_level(vendor)} + %s - {limit}, {_seconds_to(vendor, 'blocked_until')},"  # noqa: S608  (our own words)
+            f"SELECT {_level(vendor)} + %s - {limit}, {_seconds_to(vendor, 'blocked_until')},"
             " COALESCE(rate, %s) FROM portals_bucket WHERE member_id = %s",
             [*drained, cost, *limits, settings.BUCKET_RATE, member_id],
         )
@@ -88,7 +88,7 @@ def report_limited(member_id: str, seconds: float | None = None) -> None:
     with connection.cursor() as cursor:
         # Answers to requests that were under way together are one event: a block that still runs stays.
         cursor.execute(
-            f"UPDATE portals_bucket SET level = COALESCE(capacity, %s), level_at = {now_sql(vendor)},"  # noqa: S608  (our own words)
+            f"UPDATE portals_bucket SET level = COALESCE(capacity, %s), level_at = {now_sql(vendor)},"
             f" blocked_until = {after_sql(vendor, f'({longer})')}, blocked_seconds = {longer},"
             " limited = limited + 1, version = version + 1 WHERE member_id = %s"
             f" AND (blocked_until IS NULL OR blocked_until <= {now_sql(vendor)})",
@@ -101,7 +101,7 @@ def snapshot(member_id: str) -> Snapshot:
     vendor = connection.vendor
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {_level(vendor)}, {_seconds_to(vendor, 'blocked_until')}, {_seconds_now(vendor)}"  # noqa: S608  (our own words)
+            f"SELECT {_level(vendor)}, {_seconds_to(vendor, 'blocked_until')}, {_seconds_now(vendor)}"
             " FROM portals_bucket WHERE member_id = %s",
             [settings.BUCKET_RATE, member_id],
         )
@@ -129,7 +129,7 @@ def _make(member_id: str) -> None:
     values = f"%s, 0, {now_sql(connection.vendor)}, 0, '{{}}', 0, 0"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO portals_bucket ({columns}) VALUES ({values})"  # noqa: S608  (our own words)
+            f"INSERT INTO portals_bucket ({columns}) VALUES ({values})"
             " ON CONFLICT (member_id) DO NOTHING",
             [member_id],
         )

@@ -31,7 +31,7 @@ class Held:
         """Moves the end to `seconds` from now; False where somebody else has it."""
         with connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE portals_lease SET until = {after_sql(connection.vendor, '%s')}"  # noqa: S608  (our own words)
+                f"UPDATE portals_lease SET until = {after_sql(connection.vendor, '%s')}"
                 " WHERE name = %s AND owner = %s AND fence = %s",
                 [float(seconds), self.name, self.owner, self.fence],
             )
@@ -41,7 +41,7 @@ class Held:
         """Gives it back; does nothing where somebody else has it."""
         with connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE portals_lease SET until = {now_sql(connection.vendor)}, owner = ''"  # noqa: S608  (our own words)
+                f"UPDATE portals_lease SET until = {now_sql(connection.vendor)}, owner = ''"
                 " WHERE name = %s AND owner = %s AND fence = %s",
                 [self.name, self.owner, self.fence],
             )
@@ -55,7 +55,7 @@ def take(name: str, seconds: float) -> Held | None:
     vendor = connection.vendor
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO portals_lease (name, owner, fence, until)"  # noqa: S608  (our own words)
+            "INSERT INTO portals_lease (name, owner, fence, until)"
             f" VALUES (%s, %s, 1, {after_sql(vendor, '%s')})"
             " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, fence = portals_lease.fence + 1,"
             " until = excluded.until"
@@ -71,7 +71,7 @@ def holds(held: Held) -> bool:
     lock = " FOR SHARE" if connection.in_atomic_block and connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT 1 FROM portals_lease WHERE name = %s AND owner = %s AND fence = %s{lock}",  # noqa: S608  (our own words)
+            f"SELECT 1 FROM portals_lease WHERE name = %s AND owner = %s AND fence = %s{lock}",
             [held.name, held.owner, held.fence],
         )
         return cursor.fetchone() is not None

@@ -136,7 +136,7 @@ class RobotVersion(models.Model):
         return f"{self.code} v{self.number}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise VersionFrozen(f"{self} is published and can't be changed. Publish a new version.")
         super().save(*args, **kwargs)
 

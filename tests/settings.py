@@ -12,7 +12,7 @@ os.environ.setdefault("DATABASE_URL", "sqlite:///var/test.sqlite3")
 os.environ.setdefault("B24_ALLOW_HTTP", "on")
 os.environ.setdefault("B24_OAUTH_URLS", "http://127.0.0.1:8999/oauth-west,http://127.0.0.1:8999/oauth-ru")
 
-from b24app.settings import *  # noqa: E402, F403  (the product's settings, after the environment is set)
+from b24app.settings import *  # noqa: F403  (the product's settings, after the environment is set)
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A file, not memory: threads and processes of one test must meet in it.

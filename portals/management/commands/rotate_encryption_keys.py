@@ -47,7 +47,7 @@ class Command(BaseCommand):
             after, params = ("", []) if last is None else (f" AND {key} > %s", [last])
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"SELECT {key}, {name} FROM {table} WHERE {where}{after}"  # noqa: S608  (our own models' names)
+                    f"SELECT {key}, {name} FROM {table} WHERE {where}{after}"
                     f" ORDER BY {key} LIMIT {_CHUNK}",
                     params,
                 )
@@ -67,7 +67,7 @@ class Command(BaseCommand):
                     # Only where it is still the one that was read: the hub may have written another
                     # meanwhile.
                     cursor.execute(
-                        f"UPDATE {table} SET {name} = %s WHERE {key} = %s AND {name} = %s",  # noqa: S608  (the same)
+                        f"UPDATE {table} SET {name} = %s WHERE {key} = %s AND {name} = %s",
                         [new, row_key, old],
                     )
                     done += cursor.rowcount
