@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -12,7 +13,7 @@ from b24app import env, logs
 
 env.load()
 
-BASE_DIR = env.BASE_DIR
+BASE_DIR: Path = env.BASE_DIR
 VAR_DIR = BASE_DIR / "var"
 
 DEBUG = env.flag("DEBUG")
