@@ -24,6 +24,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = FileAwareEnv(file_suffix="_FILE")
 
 
+def root() -> Path:
+    """The project's root: where manage.py is."""
+    return BASE_DIR
+
+
 def load() -> None:
     """Reads `.env` beside manage.py, if there is one."""
     env.read_env(str(BASE_DIR / ".env"), recurse=False)

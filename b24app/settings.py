@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -13,7 +12,7 @@ from b24app import env, logs
 
 env.load()
 
-BASE_DIR: Path = env.BASE_DIR
+BASE_DIR = env.root()
 VAR_DIR = BASE_DIR / "var"
 
 DEBUG = env.flag("DEBUG")
