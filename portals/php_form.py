@@ -19,6 +19,10 @@ MAX_DEPTH = 16
 # A longer name is read but not remembered, so that the memory of names stays small.
 _REMEMBERED_NAME = 200
 _APPEND = ""
+# What PHP's variable names can't hold, outside of brackets.
+_UNDERLINED = str.maketrans(" .[", "___")
+_NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "unicode_escape", "utf-7"}
+_ONE_BLANK = set(" \t\r\n\v\f")
 # PHP reads digits beyond this as text.
 _INT_DIGITS = 18
 
@@ -82,18 +86,20 @@ def _read_path(name: str, charset: str) -> tuple[str, ...]:
     text = _text(name, charset).lstrip(" ")
     place = text.find("[")
     if place < 0:
-        return (text,) if text else ()
+        return (text.translate(_UNDERLINED),) if text else ()
     if place == 0:
         return ()
-    keys = [text[:place]]
+    keys = [text[:place].translate(_UNDERLINED)]
     while place < len(text) and text[place] == "[":
         end = text.find("]", place)
         if end < 0:
             if len(keys) == 1:
                 # A bracket that is never closed is part of the name.
-                return (text[:place] + "_" + text[place + 1 :],)
+                return (text.translate(_UNDERLINED),)
             break
-        keys.append(text[place + 1 : end].lstrip(" \t\r\n"))
+        key = text[place + 1 : end]
+        # PHP takes one blank between brackets for none.
+        keys.append(_APPEND if key in _ONE_BLANK else key)
         place = end + 1
     return tuple(keys) if len(keys) <= MAX_DEPTH else ()
 
@@ -103,13 +109,14 @@ _path = lru_cache(maxsize=4096)(_read_path)
 
 @lru_cache(maxsize=64)
 def _known(charset: str) -> str:
-    """The codec to read with; UTF-8 where the name means nothing or is no codec of text."""
+    """The codec to read with; UTF-8 where the name means nothing, is no codec of text, or one of Python's own
+    making (which take long over long texts, or make half characters of them)."""
     try:
         name = codecs.lookup(charset).name
         b"a".decode(name, "replace")
     except (LookupError, ValueError, UnicodeError):
         return "utf-8"
-    return name
+    return "utf-8" if name in _NO_CHARSETS else name
 
 
 def _index(key: str) -> int | None:
