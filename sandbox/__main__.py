@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import signal
 import ssl
 import sys
 import threading
+import time
 from pathlib import Path
 
 from sandbox import settings
@@ -49,15 +51,29 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--hub", default="http://127.0.0.1:8000", help="address of the hub for --demo")
     parser.add_argument(
-        "--die-with-parent", action="store_true", help="end when the process that started this ends (Linux)"
+        "--die-with-parent", action="store_true", help="end when the process that started this ends"
     )
     return parser
 
 
+def _follow_parent() -> None:
+    """SIGTERM to this process once its parent is gone: by the kernel on Linux, by looking elsewhere."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
 def main(argv: list[str] | None = None) -> int:
     options = arguments().parse_args(argv)
-    if options.die_with_parent and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if options.die_with_parent:
+        _follow_parent()
     if bool(options.tls_cert) != bool(options.tls_key):
         print("sandbox: --tls-cert and --tls-key go together", file=sys.stderr)
         return 2
