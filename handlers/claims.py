@@ -7,6 +7,8 @@ one that was overtaken (killed, paused past its lease) writes nothing. All times
 from __future__ import annotations
 
 import json
+import os
+import socket
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from django.db import connection, transaction
 from portals.clock import after_sql, now_sql
 from portals.failpoint import failpoint
 
+_HOST = socket.gethostname()[:40]
 # A claimed row nobody renews is taken up again after this many seconds.
 LEASE = 20.0
 
@@ -80,11 +83,11 @@ def claim(wanted: str, params: list[Any], state: str, most: int, sending: int | 
     skip = " FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {_ROW} SET state = %s, fence = fence + 1, lease_until = {after_sql(vendor, '%s')},"
+            f"UPDATE {_ROW} SET state = %s, owner = %s, fence = fence + 1, lease_until = {after_sql(vendor, '%s')},"
             " sending_id = COALESCE(%s, sending_id),"
             " started_at = CASE WHEN state = 'received' THEN NULL ELSE started_at END"
             f" WHERE id IN (SELECT id FROM {_ROW} WHERE {wanted} LIMIT %s{skip}) RETURNING id, fence",
-            [state, LEASE, sending, *params, most],
+            [state, f"{_HOST}:{os.getpid()}", LEASE, sending, *params, most],
         )
         return [Claim(*row) for row in sorted(cursor.fetchall())]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
+import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class KnownPortal:
     former: bytes
     former_until: dt.datetime | None
     needs_token: bool
+    read_at: float
 
     def which(self, application_token: str) -> str:
         """'present', 'former' or '' for a token that is neither."""
@@ -75,7 +77,11 @@ class KnownVersion:
     code: str
 
 
+_AGE = 60.0
 _portals: Remembered[tuple[str, str], KnownPortal] = Remembered(20_000)
+# Portals without a working token, as last read: a token is lost without a change of `installation`, so what is
+# remembered of a portal can't tell.
+_in_need: set[int] = set()
 _versions: Remembered[int, KnownVersion] = Remembered(20_000)
 
 _PORTAL = """
@@ -90,7 +96,8 @@ def portal(slug: str, member_id: str, fresh: bool = False) -> KnownPortal | None
     """The portal of this application, from memory unless `fresh`. Raises intake_db.Away."""
     key = (slug, member_id)
     known = None if fresh else _portals.get(key)
-    if known is None:
+    # What verifies is checked by acceptance itself; whether a token is needed is not, so it is read again.
+    if known is None or time.monotonic() - known.read_at > _AGE:
         rows = intake_db.run(_PORTAL, (slug, member_id))
         if not rows:
             _portals.drop(key)
@@ -98,6 +105,21 @@ def portal(slug: str, member_id: str, fresh: bool = False) -> KnownPortal | None
         known = _known(rows[0])
         _portals.put(key, known)
     return known
+
+
+def needs_token(portal: KnownPortal) -> bool:
+    """Whether the tokens that its calls bring are wanted (design §2)."""
+    return portal.needs_token or portal.id in _in_need
+
+
+def read_needs() -> None:
+    """Which portals have no working token now. Raises intake_db.Away."""
+    global _in_need
+    rows = intake_db.run(
+        "SELECT id FROM portals_portal WHERE state = 'installed' AND token_state IN ('none', 'lost', 'unverified')",
+        (),
+    )
+    _in_need = {row[0] for row in rows}
 
 
 def remembered_portal(slug: str, member_id: str) -> KnownPortal | None:
@@ -141,6 +163,7 @@ def everyone() -> list[tuple[str, str, bytes, bytes, dt.datetime | None]]:
 
 def forget() -> None:
     """For tests: each process remembers for itself."""
+    _in_need.clear()
     _portals.clear()
     _versions.clear()
 
@@ -157,6 +180,7 @@ def _known(row: tuple[Any, ...]) -> KnownPortal:
         former=former,
         former_until=_aware(row[7]),
         needs_token=row[8] in ("none", "lost", "unverified"),
+        read_at=time.monotonic(),
     )
 
 

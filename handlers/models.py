@@ -189,6 +189,7 @@ class Invocation(models.Model):
                 name="invocation_attention",
                 condition=Q(state__in=["failed", "refused"]),
             ),
+            models.Index(fields=["-id"], name="invocation_stuck", condition=Q(confirmation="stuck")),
             models.Index(fields=["workflow_id"], name="invocation_workflow"),
             models.Index(fields=["document_id"], name="invocation_document"),
             models.Index(fields=["robot_code", "-id"], name="invocation_robot"),
