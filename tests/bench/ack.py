@@ -1,174 +1,151 @@
-"""How quickly a call is acknowledged: the hub beside a bare Django view with one INSERT, by turns.
+"""How quickly a call is acknowledged: the hub beside bare Django views, by turns.
 
-`python -m tests.bench.ack --stack SQLite+filesystem --rounds 10 --seconds 3` prints the median ratio of
-answers a second with its spread, and of CPU time a request as the operating system counts it. Above 1 the hub
-is better.
+    python -m tests.bench.ack [--quick]
+
+Four sides in each round: an empty view, a view with one INSERT of the same row, the hub, a view with the INSERT
+and one Celery publish (tests/bench/bare.py). wrk, 16 connections, a form of 1.6 kB, each token once; CPU is the
+operating system's count of the web processes and the database's. PostgreSQL with Redis, SQLite with the
+filesystem broker.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Any
 
-from tests.bench.load import form, load
+from tests.bench import cluster, usage
+from tests.bench.cluster import Cluster
+from tests.bench.load import load
+from tests.bench.pair import Pair, pair
+from tests.bench.record import Found, carry_out, say, spread, told
 from tests.system import servers
-from tests.system.hub import Hub, running
-from tests.system.processes import ROOT, Process, free_port
+from tests.system.servers import Stack
 
-MEMBER, TOKEN = "b" * 32, "an-application-token-of-the-bench"
-SEED = f"""
-from portals.models import Application, Portal
-from portals.clock import db_now
-application = Application.objects.create(slug="demo", name="Bench", client_id="app.bench", client_secret="s")
-Portal.objects.create(application=application, member_id="{MEMBER}", application_token="{TOKEN}",
-    client_endpoint="https://p.bitrix24.com/rest/", domain="p.bitrix24.com", token_state="working",
-    installed_at=db_now())
-"""
+STACKS = (Stack("PostgreSQL", "Redis"), Stack("SQLite", "filesystem"))
+SIDES = ("empty view", "view + INSERT", "hub", "view + INSERT + publish")
+# The issue's: throughput of the hub beside a view with an INSERT.
+_WANTED = {"PostgreSQL": 1.0, "SQLite": 1.5}
 
 
 @dataclass
 class Side:
-    """Answers a second and CPU seconds a thousand answers, a figure a round."""
+    """Answers a second, and CPU ms an answer of the web processes and of the database, a figure a round."""
 
     rate: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-    bad: int = 0
+    web: list[float] = field(default_factory=list)
+    database: list[float] = field(default_factory=list)
     good: int = 0
+    bad: int = 0
+
+    @property
+    def cpu(self) -> list[float]:
+        return [sum(pair) for pair in zip(self.web, self.database, strict=True)]
 
 
-@dataclass
-class Report:
-    stack: str
-    hub: Side
-    bare: Side
-    machine: str
-    rows: int = 0
-
-    def ratios(self) -> tuple[list[float], list[float]]:
-        rate = [hub / bare for hub, bare in zip(self.hub.rate, self.bare.rate, strict=True)]
-        cpu = [bare / hub for hub, bare in zip(self.hub.cpu, self.bare.cpu, strict=True)]
-        return rate, cpu
-
-    def __str__(self) -> str:
-        rate, cpu = self.ratios()
-        lines = [f"{self.stack}, {len(rate)} rounds, {self.machine}, load {os.getloadavg()[0]:.1f}"]
-        for name, side in (("hub", self.hub), ("bare view + INSERT", self.bare)):
-            lines.append(
-                f"  {name:20} {statistics.median(side.rate):7.0f} answers/s, "
-                f"{statistics.median(side.cpu):6.3f} ms CPU an answer, {side.good} good, {side.bad} bad"
-            )
-        for name, values in (("throughput", rate), ("CPU a request", cpu)):
-            lines.append(
-                f"  ratio by {name:14} median {statistics.median(values):.2f} "
-                f"({min(values):.2f} … {max(values):.2f}; above 1 the hub is better)"
-            )
-        return "\n".join(lines)
-
-
-def measure(stack: servers.Stack, rounds: int, seconds: float) -> Report:
-    """Both are up all the time, with the same gunicorn settings; one idles while the other is asked."""
-    machine = f"{platform.system()} {os.cpu_count()} cores, Python {platform.python_version()}"
-    report = Report(str(stack), Side(), Side(), machine)
-    with running(stack) as hub, running(stack) as other:
-        hub.manage("migrate", "--verbosity", "0")
-        hub.manage("shell", "-c", SEED)
-        hub.manage("import_catalog", "demo/catalog.yaml", "--publish")
-        bare = _bare(other)
-        try:
-            hub.start_web()
-            body = form(MEMBER, TOKEN, "discount")
-            version = hub.rows("SELECT max(id) FROM robots_robotversion WHERE code = 'discount'")[0][0]
-            addresses = (
-                (report.hub, hub.web, f"{hub.url}/b24/demo/handler/?v={version}"),
-                (report.bare, bare, f"http://127.0.0.1:{_port(bare)}/call/"),
-            )
-            for _side, _process, url in addresses:
-                load(url, body, 1)
-            counted = hub.rows("SELECT count(*) FROM handlers_invocation")[0][0]
-            for _round in range(rounds):
-                for side, process, url in addresses:
-                    _one(side, process, url, body, seconds)
-            report.rows = hub.rows("SELECT count(*) FROM handlers_invocation")[0][0] - counted
-        finally:
-            bare.end()
-    return report
+def rounds(here: Pair, own: Cluster | None, number: int, seconds: float) -> dict[str, Side]:
+    """`number` rounds of every side, the order turned round each time."""
+    addresses = {
+        SIDES[0]: f"{here.bare_url}empty/",
+        SIDES[1]: f"{here.bare_url}insert/",
+        SIDES[2]: here.call,
+        SIDES[3]: f"{here.bare_url}publish/",
+    }
+    sides = {name: Side() for name in addresses}
+    for name, url in addresses.items():
+        told = load(url, here.body, 1)
+        if told.bad or not told.good:
+            raise RuntimeError(f"{name} answers badly: {told}\n{here.bare.tail()}\n{here.hub.web.tail()}")
+    for place in range(number):
+        for name in SIDES if place % 2 else SIDES[::-1]:
+            web = here.hub.web.pid if name == "hub" else here.bare.pid
+            before = usage.tree(web), own.cpu() if own else 0.0
+            told = load(addresses[name], here.body, seconds)
+            after = usage.tree(web), own.cpu() if own else 0.0
+            side, answers = sides[name], max(1, told.good)
+            side.rate.append(told.good / told.seconds)
+            side.web.append(1000 * (after[0] - before[0]) / answers)
+            side.database.append(1000 * (after[1] - before[1]) / answers)
+            side.good += told.good
+            side.bad += told.bad
+    return sides
 
 
-def _bare(other: Hub) -> Process:
-    environment = other.environment
-    subprocess.run(
-        [sys.executable, "-c", "from tests.bench import bare; bare.make_table()"],
-        env=environment,
-        cwd=ROOT,
-        check=True,
+def ratios(sides: dict[str, Side]) -> dict[str, list[float]]:
+    """By round; above 1 the hub is better."""
+    empty, insert, hub, publish = (sides[name] for name in SIDES)
+
+    def pairs(one: list[float], other: list[float]) -> list[float]:
+        return [a / b for a, b in zip(one, other, strict=True)]
+
+    return {
+        "throughput": pairs(hub.rate, insert.rate),
+        "cpu": pairs(insert.cpu, hub.cpu),
+        "web_cpu": pairs(insert.web, hub.web),
+        "over_publish": pairs(hub.rate, publish.rate),
+        "of_empty": pairs(hub.rate, empty.rate),
+    }
+
+
+def measure_stack(stack: Stack, own: Cluster | None, number: int, seconds: float) -> dict[str, Any]:
+    with pair(stack) as here:
+        count = "SELECT count(*) FROM handlers_invocation"
+        sides = rounds(here, own, number, seconds)
+        rows = here.hub.rows(count)[0][0]
+        bodies = here.hub.rows("SELECT count(*) FROM handlers_invocationbody")[0][0]
+    return {
+        "sides": {name: asdict(side) for name, side in sides.items()},
+        "ratios": {name: spread(values) for name, values in ratios(sides).items()},
+        "rounds": number,
+        "seconds": seconds,
+        "rows": rows,
+        "bodies": bodies,
+    }
+
+
+def measure(quick: bool) -> Found:
+    found = Found()
+    number, seconds = (2, 1.0) if quick else (10, 2.0)
+    with ExitStack() as whole:
+        own = whole.enter_context(cluster.own()) if not cluster.missing() else None
+        for stack in STACKS:
+            if reason := servers.lacking(stack):
+                found.goal(f"{stack}: acknowledgement", "", f"left out, {reason}", None)
+                continue
+            say(f"ack on {stack}")
+            figures = measure_stack(stack, own if stack.database == "PostgreSQL" else None, number, seconds)
+            found.figures[str(stack)] = figures
+            _goals(found, stack, figures["ratios"], figures["sides"])
+    return found
+
+
+def _goals(found: Found, stack: Stack, ratio: dict[str, Any], sides: dict[str, Any]) -> None:
+    wanted = _WANTED[stack.database]
+    bad = sum(side["bad"] for side in sides.values())
+    found.goal(f"{stack}: answers other than 2xx", "0", str(bad), bad == 0)
+    found.goal(
+        f"{stack}: throughput, hub : view + INSERT",
+        f"≥ {wanted}",
+        told(ratio["throughput"]),
+        ratio["throughput"]["median"] >= wanted,
     )
-    command = [sys.executable, "-m", "gunicorn", "tests.bench.bare:application", "-c", "gunicorn.conf.py"]
-    process = Process("bare", [*command, "--bind", f"127.0.0.1:{free_port()}"], environment, other.folder)
-    process.start()
-    process.until_answers(lambda: "Booting worker" in process.log.read_text(), "the bare view is up")
-    return process
-
-
-def _port(process: Process) -> int:
-    return int(process.command[-1].rpartition(":")[2])
-
-
-def _one(side: Side, process: Process, url: str, body: str, seconds: float) -> None:
-    before = _cpu(process)
-    told = load(url, body, seconds)
-    used = _cpu(process) - before
-    side.rate.append(told.good / told.seconds)
-    side.cpu.append(1000 * used / max(1, told.good))
-    side.good += told.good
-    side.bad += told.bad
-
-
-def _cpu(process: Process) -> float:
-    """CPU seconds of a process and its children so far."""
-    total = 0.0
-    for pid in (process.pid, *process.children()):
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.exists():
-            fields = stat.read_text().rpartition(")")[2].split()
-            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        else:
-            told = subprocess.run(
-                ["ps", "-o", "time=", "-p", str(pid)], capture_output=True, text=True
-            ).stdout
-            total += sum(
-                float(part) * 60**place for place, part in enumerate(reversed(told.strip().split(":")))
-            )
-    return total
+    found.goal(
+        f"{stack}: CPU an answer, view + INSERT : hub",
+        "≥ 1.0",
+        told(ratio["cpu"]),
+        ratio["cpu"]["median"] >= 1.0,
+    )
+    found.goal(
+        f"{stack}: throughput, hub : view + INSERT + publish",
+        "≥ 2",
+        told(ratio["over_publish"]),
+        ratio["over_publish"]["median"] >= 2,
+    )
 
 
 def main() -> int:
-    names = {str(stack): stack for stack in servers.STACKS[:2]}
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stack", choices=[*names, "all"], default="all")
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--json", type=Path, help="keep the figures in this file")
-    options = parser.parse_args()
-    kept = []
-    for name, stack in names.items():
-        if options.stack not in (name, "all"):
-            continue
-        if reason := servers.lacking(stack):
-            print(f"{name}: left out, {reason}")
-            continue
-        report = measure(stack, options.rounds, options.seconds)
-        print(report, flush=True)
-        kept.append(asdict(report))
-    if options.json:
-        options.json.write_text(json.dumps(kept, indent=1))
-    return 0
+    return carry_out("ack", __doc__, measure)
 
 
 if __name__ == "__main__":
