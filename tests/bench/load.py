@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote_plus, urlsplit
 
 CONNECTIONS = 16
+_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 _WRK = """
 local run = "%(run)s"
 local thread = 0
@@ -98,6 +99,7 @@ def _by_wrk(url: str, body: str, seconds: float) -> Round:
 
 def _by_threads(url: str, body: str, seconds: float) -> Round:
     parts, run = urlsplit(url), secrets.token_hex(8)
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     rounds: list[Round] = []
     end = time.monotonic() + seconds
 
@@ -109,9 +111,7 @@ def _by_threads(url: str, body: str, seconds: float) -> Round:
             count += 1
             sent = body.replace("EVENT_TOKEN", f"{run}.{number}.{count}")
             try:
-                connection.request(
-                    "POST", parts.path, sent, {"Content-Type": "application/x-www-form-urlencoded"}
-                )
+                connection.request("POST", path, sent, _HEADERS)
                 answer = connection.getresponse()
                 answer.read()
                 if answer.status < 300:
@@ -131,3 +131,45 @@ def _by_threads(url: str, body: str, seconds: float) -> Round:
     for thread in threads:
         thread.join()
     return Round(sum(r.good for r in rounds), sum(r.bad for r in rounds), time.monotonic() - started)
+
+
+def steadily(url: str, body: str, per_second: float, seconds: float) -> tuple[list[float], int]:
+    """(seconds until each call was answered, counted from when it was due; answers that were not 2xx).
+
+    Calls start on time whatever became of the former ones, as long as one of 64 connections is free.
+    """
+    parts, run = urlsplit(url), secrets.token_hex(8)
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    calls = iter(range(int(per_second * seconds)))
+    turn = threading.Lock()
+    times: list[float] = []
+    bad: list[int] = []
+    began = time.monotonic() + 0.05
+
+    def one() -> None:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        while True:
+            with turn:
+                number = next(calls, None)
+            if number is None:
+                break
+            due = began + number / per_second
+            time.sleep(max(0.0, due - time.monotonic()))
+            try:
+                connection.request("POST", path, body.replace("EVENT_TOKEN", f"{run}.{number}"), _HEADERS)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status >= 300:
+                    bad.append(answer.status)
+            except (OSError, http.client.HTTPException):
+                bad.append(0)
+                connection.close()
+            times.append(time.monotonic() - due)
+        connection.close()
+
+    threads = [threading.Thread(target=one) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times, len(bad)

@@ -1,0 +1,69 @@
+"""A past for a hub: calls that ended long ago, written by the database itself."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import psycopg
+
+from tests.system.hub import Hub
+
+_ROW = (
+    "INSERT INTO handlers_invocation (portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id,"
+    " document_type, waits, state, cause, due_at, called_at, received_at, started_at, computed_at, sent_at, ended_at,"
+    " confirmed_at, owner, fence, tries, sends, repeats, confirmation, seen_listed, revision)"
+    " SELECT p.id, {token}, 1, 'discount', v.id, 'past.' || n, 'DEAL_' || (n % 5000), 'crm|CCrmDocumentDeal|DEAL',"
+    " {true}, 'delivered', '', {at}, {at}, {at}, {at}, {at}, {at}, {at}, {at}, '', 4, 1, 1, 0, 'confirmed', {false}, ''"
+    " FROM {series} JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS number"
+    " FROM portals_portal) p ON n % p.number = p.place,"
+    " (SELECT max(id) AS id FROM robots_robotversion WHERE code = 'discount') v"
+)
+_BODY = (
+    "INSERT INTO handlers_invocationbody (invocation_id, event_token, call, result, lines)"
+    " SELECT id, {token}, '{{\"properties\": {{\"amount\": \"10\"}}}}', '{{\"values\": {{\"total\": \"9\"}}, \"log\": null}}',"
+    " '' FROM handlers_invocation WHERE workflow_id LIKE 'past.%'"
+)
+
+
+def fill(hub: Hub, rows: int, days: int = 400) -> None:
+    """`rows` delivered and confirmed calls of the last `days` days, evenly, on all portals, with bodies."""
+    for statement in statements(hub.stack.database == "PostgreSQL", rows, days):
+        execute(hub.environment["DATABASE_URL"], statement)
+
+
+def execute(url: str, statement: str) -> None:
+    """One statement, committed; on SQLite, too."""
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60, isolation_level=None)
+        try:
+            connection.execute(statement)
+        finally:
+            connection.close()
+        return
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(statement.encode())
+
+
+def statements(postgresql: bool, rows: int, days: int) -> list[str]:
+    """What fills an empty log, in order; the last one tells the planner."""
+    step = days * 86_400 / rows
+    if postgresql:
+        words = {
+            "token": "sha256(('past' || n)::bytea)",
+            "true": "true",
+            "false": "false",
+            "at": f"now() - interval '1 hour' - ({rows} - n) * interval '{step} seconds'",
+            "series": f"generate_series(1, {rows}) AS n",
+        }
+        body, last = {"token": "token_hash"}, "VACUUM ANALYZE"
+    else:
+        words = {
+            "token": "randomblob(32)",
+            "true": "1",
+            "false": "0",
+            "at": f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', (-{step} * ({rows} - n)) || ' seconds')",
+            "series": f"(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {rows})"
+            " SELECT n FROM c)",
+        }
+        body, last = {"token": "token_hash"}, "ANALYZE"
+    return [_ROW.format(**words), _BODY.format(**body), last]
