@@ -21,7 +21,15 @@ _REMEMBERED_NAME = 200
 _APPEND = ""
 # What PHP's variable names can't hold, outside of brackets.
 _UNDERLINED = str.maketrans(" .[", "___")
-_NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "unicode_escape", "utf-7"}
+_NO_CHARSETS = {
+    "idna",
+    "punycode",
+    "raw-unicode-escape",
+    "undefined",
+    "unicode-escape",
+    "unicode_escape",
+    "utf-7",
+}
 _ONE_BLANK = set(" \t\r\n\v\f")
 # PHP reads digits beyond this as text.
 _INT_DIGITS = 18
@@ -38,7 +46,7 @@ def parse(body: bytes, charset: str = "utf-8") -> dict[str, Any]:
     """
     if body.count(b"&") >= MAX_FIELDS:
         raise FormTooBig(f"The form has more than {MAX_FIELDS} fields.")
-    charset = _known(charset)
+    charset = known_charset(charset)
     form: dict[str, Any] = {}
     nexts: dict[int, tuple[int, Any]] = {}
     plain = body.isascii() and b"\0" not in body
@@ -108,7 +116,7 @@ _path = lru_cache(maxsize=4096)(_read_path)
 
 
 @lru_cache(maxsize=64)
-def _known(charset: str) -> str:
+def known_charset(charset: str) -> str:
     """The codec to read with; UTF-8 where the name means nothing, is no codec of text, or one of Python's own
     making (which take long over long texts, or make half characters of them)."""
     try:

@@ -30,9 +30,41 @@ def php() -> Iterator[Php]:
     found.end()
 
 
-_WORDS = ["a", "b", "ab", "a.b", "a b", " a", "0", "1", "01", "-1", "7", "9" * 19, "9" * 25, "é", "a]b", "x_y"]
+_WORDS = [
+    "a",
+    "b",
+    "ab",
+    "a.b",
+    "a b",
+    " a",
+    "0",
+    "1",
+    "01",
+    "-1",
+    "7",
+    "9" * 19,
+    "9" * 25,
+    "é",
+    "a]b",
+    "x_y",
+]
 _KEYS = [*_WORDS, "", "", "2", "1e1", "+3", "-0", "a[b", "\t a", "\n", " "]
-_VALUES = [b"", b"x", b"21.5", b"a+b", b"%41", b"%4", b"%zz", b"%C3%A9", b"%ff", b"=", b"a=b", b"+", b"%00x", "é".encode()]
+_VALUES = [
+    b"",
+    b"x",
+    b"21.5",
+    b"a+b",
+    b"%41",
+    b"%4",
+    b"%zz",
+    b"%C3%A9",
+    b"%ff",
+    b"=",
+    b"a=b",
+    b"+",
+    b"%00x",
+    "é".encode(),
+]
 
 
 @st.composite
@@ -123,5 +155,9 @@ def test_s6_a_form_written_by_http_build_query_is_taken_whole(
     row = InvocationBody.objects.select_related("invocation").get()
     assert json.loads(row.call)["properties"] == READ
     invocation = row.invocation
-    assert (invocation.document_id, invocation.workflow_id, invocation.waits) == ("DEAL_42", "5f0000000000", True)
+    assert (invocation.document_id, invocation.workflow_id, invocation.waits) == (
+        "DEAL_42",
+        "5f0000000000",
+        True,
+    )
     assert invocation.deadline is not None
