@@ -119,11 +119,11 @@ def read(
         # Neither the plan nor the rights have it: one quiet repeat each, and the page says so.
         verdict.instances = Portal.Instances.ABSENT
         verdict.settlements = [
-            _later(row, max(REPEAT_AFTER - _age(row, now), 1.0), Confirmation.REPEAT) for row in look.rows
+            later(row, max(REPEAT_AFTER - _age(row, now), 1.0), Confirmation.REPEAT) for row in look.rows
         ]
         return verdict
     if failed or any(key not in results for key in look.commands):
-        verdict.settlements = [_later(row, _AGAIN) for row in look.rows]
+        verdict.settlements = [later(row, _AGAIN) for row in look.rows]
         return verdict
     listed, only_asked = _listed(look, results)
     trusted = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
@@ -186,9 +186,9 @@ def _read_row(
                 verdict.delay = (portal.send_delay if verdict.delay is None else verdict.delay) * 0.995
         elif _age(row, now) > REPEAT_AFTER:
             # Nothing ever proved that a look can be believed here.
-            say(_later(row, 0.0, Confirmation.REPEAT))
+            say(later(row, 0.0, Confirmation.REPEAT))
         else:
-            say(_later(row, _AGAIN))
+            say(later(row, _AGAIN))
         return
     owned = _time(found.get("OWNED_UNTIL"))
     owned_for = (owned - portal_now).total_seconds() if owned else 0.0
@@ -196,9 +196,9 @@ def _read_row(
     if modified is not None and sent is not None and _seconds(modified) >= _seconds(sent):
         # Moved: by our result, or by being saved or freed late. One quiet repeat settles it, once nobody owns it.
         if owned_for > 0:
-            say(_later(row, owned_for + 1.0, seen=True))
+            say(later(row, owned_for + 1.0, seen=True))
         else:
-            say(_later(row, 0.0, Confirmation.REPEAT, seen=True))
+            say(later(row, 0.0, Confirmation.REPEAT, seen=True))
         return
     _lost(portal, row, owned_for, verdict)
 
@@ -218,7 +218,7 @@ def _lost(portal: Portal, row: Invocation, owned_for: float, verdict: Verdict) -
         text = "The portal took it again and the process still waits; look at the process on the portal."
         verdict.notes.append(Note(row.pk, "confirm", "stuck", text))
         verdict.settlements.append(
-            _later(row, min(30.0 * 2**row.sends, 86_400.0), Confirmation.STUCK, seen=True)
+            later(row, min(30.0 * 2**row.sends, 86_400.0), Confirmation.STUCK, seen=True)
         )
         return
     if row.sends == 1:
@@ -252,7 +252,7 @@ def _witness_missing(look: Look, listed: dict[str, Any], now: dt.datetime) -> bo
     )
 
 
-def _later(row: Invocation, seconds: float, confirmation: str = "", seen: bool = False) -> Settlement:
+def later(row: Invocation, seconds: float, confirmation: str = "", seen: bool = False) -> Settlement:
     return _settle(row, confirmation=confirmation or row.confirmation, confirm_in=seconds, seen=seen)
 
 
