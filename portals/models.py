@@ -159,6 +159,8 @@ class Portal(models.Model):
     events_bound_to = models.CharField(_("events bound to"), max_length=1000, blank=True)
     installed_at = models.DateTimeField(_("installed"), null=True, blank=True)
     uninstalled_at = models.DateTimeField(_("uninstalled"), null=True, blank=True)
+    # A person had it forgotten: out of the lists, secrets deleted; counts until it is installed again.
+    forgotten_at = models.DateTimeField(_("forgotten"), null=True, blank=True)
     answered_at = models.DateTimeField(_("last answered"), null=True, blank=True)
     groups = models.ManyToManyField(PortalGroup, blank=True, related_name="portals", verbose_name=_("groups"))
     note = models.CharField(_("note"), max_length=500, blank=True)

@@ -12,6 +12,22 @@ from simple_history.models import HistoricalRecords
 
 from portals.models import Application, Portal
 
+# A room's models are found here, wherever they are written.
+from robots.push_record import Push, PushItem
+
+__all__ = [
+    "ForeignCode",
+    "Kind",
+    "OnFailure",
+    "Property",
+    "Push",
+    "PushItem",
+    "Registration",
+    "Robot",
+    "RobotVersion",
+    "VersionFrozen",
+]
+
 
 class Kind(models.TextChoices):
     """Robots and activities share one code namespace and one mechanism (contract §1)."""

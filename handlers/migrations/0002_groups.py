@@ -16,6 +16,7 @@ AUDITOR = {
         "view_robotversion",
         "view_registration",
         "view_foreigncode",
+        "view_push",
     ],
     "handlers": ["view_invocation", "view_attempt", "view_sending", "view_refusedcall"],
 }

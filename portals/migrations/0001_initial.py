@@ -140,6 +140,7 @@ class Migration(migrations.Migration):
                 ('events_bound_to', models.CharField(blank=True, max_length=1000, verbose_name='events bound to')),
                 ('installed_at', models.DateTimeField(blank=True, null=True, verbose_name='installed')),
                 ('uninstalled_at', models.DateTimeField(blank=True, null=True, verbose_name='uninstalled')),
+                ('forgotten_at', models.DateTimeField(blank=True, null=True, verbose_name='forgotten')),
                 ('answered_at', models.DateTimeField(blank=True, null=True, verbose_name='last answered')),
                 ('note', models.CharField(blank=True, max_length=500, verbose_name='note')),
                 ('application', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='portals', to='portals.application', verbose_name='application')),
