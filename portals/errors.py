@@ -12,6 +12,7 @@ An error is classified by its code whatever the status, by its text only where t
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -20,14 +21,19 @@ from portals.scrub import scrub
 _TEXT = 500
 
 
+def _storable(text: str) -> str:
+    """Without what no database stores: NUL, half characters (JSON can spell both)."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 class RestError(Exception):
     """`code` as the portal said (or our own word), `text` scrubbed, 500 characters at most, HTTP `status`."""
 
     def __init__(self, code: str = "", text: str = "", status: int | None = None) -> None:
-        self.code = code
-        self.text = scrub(text)[:_TEXT]
+        self.code = _storable(code)[:_TEXT]
+        self.text = scrub(_storable(text))[:_TEXT]
         self.status = status
-        super().__init__(code, self.text, status)
+        super().__init__(self.code, self.text, status)
 
     def __str__(self) -> str:
         words = [part for part in (self.code, self.text) if part]
@@ -185,7 +191,7 @@ def read(status: int, body: bytes, method: str = "") -> Any:
     if 300 <= status < 400:
         raise PortalTrouble("moved", "redirect", "The portal answers with a redirect.", status)
     try:
-        answer = json.loads(body)
+        answer = json.loads(body, parse_constant=_no_number, parse_float=_float, parse_int=_int)
     except (ValueError, RecursionError):
         raise _no_json(status, body) from None
     error = error_of(answer)
@@ -194,6 +200,20 @@ def read(status: int, body: bytes, method: str = "") -> Any:
     if not 200 <= status < 300:
         raise classify("", "", status, method)
     return answer
+
+
+def _no_number(name: str) -> None:
+    """NaN and Infinity are no JSON, and no database of ours stores them: nothing was said."""
+
+
+def _float(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _int(text: str) -> int | None:
+    """None for what is no number that could be counted with."""
+    return int(text) if len(text) <= 30 else None
 
 
 def _no_json(status: int, body: bytes) -> RestError:

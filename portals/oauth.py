@@ -19,6 +19,8 @@ from portals.models import Application
 SECONDS = 15.0
 # An access token is taken for expired this much earlier, so that it outlives the request it goes with.
 EARLIER = 30
+# An access token lives an hour; what claims to live longer than this is renewed all the same.
+_LONGEST_LIFE = 30 * 86_400
 
 
 @dataclass(frozen=True, repr=False)
@@ -146,29 +148,30 @@ def _read(data: Any, server: str) -> Tokens:
         raise UnknownAnswer("half_answer", "The token server's answer is incomplete.")
     return Tokens(
         **texts,
-        expires_in=_number(data.get("expires_in")) or 3600,
+        expires_in=min(_number(data.get("expires_in")) or 3600, _LONGEST_LIFE),
         client_endpoint=_endpoint(data.get("client_endpoint")),
         user_id=_number(data.get("user_id")),
         scope=scopes(data.get("scope")),
-        status=str(data.get("status") or "")[:8],
+        status=scopes(data.get("status"))[:8],
         server=server,
     )
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 2000
+    """A word of printable ASCII: what else a token server says, no database and no form may be able to hold."""
+    return isinstance(value, str) and 0 < len(value) <= 2000 and value.isascii() and value.isprintable()
 
 
 def _number(value: Any) -> int | None:
     try:
         number = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 <= number < 2**62 else None
 
 
 def _endpoint(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 400:
+    if not _is_text(value) or len(value) > 400:
         return ""
     try:
         transport.check_url(value)
@@ -180,4 +183,4 @@ def _endpoint(value: Any) -> str:
 def scopes(value: Any) -> str:
     """A scope list, told by commas, spaces or as a list, as `a,b`."""
     parts = value if isinstance(value, list) else str(value or "").replace(",", " ").split()
-    return ",".join(str(part) for part in parts)[:1000]
+    return ",".join(word for word in map(str, parts) if _is_text(word))[:1000]
