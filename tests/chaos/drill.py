@@ -1,4 +1,4 @@
-"""A kill -9 drill: calls come in a steady stream while the hub's processes are killed in turn.
+"""A kill -9 drill: calls come in while the hub's processes are killed in turn.
 
 `python -m tests.chaos.drill --calls 200 --stack SQLite+filesystem --seed 7` prints what came of every call.
 Lost: the hub answered 200 and the portal's process waits for ever. Doubled: two different results for one
@@ -46,8 +46,12 @@ class Outcome:
         )
 
 
-def drill(stack: servers.Stack, calls: int, seed: int, per_second: float = 25.0) -> Outcome:
-    """Kills whatever the seed says, each time as soon as what was killed before is back."""
+# In each ten portions of calls, by turns that the seed shuffles: what is killed while a portion comes in.
+TURNS = ("web", "web", "worker", "worker", "worker", "beat", "child", "child", "child", "child")
+
+
+def drill(stack: servers.Stack, calls: int, seed: int) -> Outcome:
+    """Calls come in portions; within each, something is killed after as many calls as the seed says."""
     chance, outcome = random.Random(seed), Outcome(seed)
     started = time.monotonic()
     with running(stack) as hub:
@@ -55,17 +59,16 @@ def drill(stack: servers.Stack, calls: int, seed: int, per_second: float = 25.0)
         life.make_application(hub)
         life.install(hub, PORTAL, "event", generation="background")
         life.publish_and_push(hub)
-        hub.control.post(
-            f"portals/{PORTAL}/burst",
-            client_id=life.CLIENT_ID,
-            code="split_list",
-            properties={"text": "{n}, b, {n}", "separator": ","},
-            count=calls,
-            per_second=per_second,
-        )
-        while (outcome.sent or 0) < calls:
-            _kill_one(hub, chance, outcome)
-            outcome.sent = int(hub.control.stats(PORTAL)["handler_calls"])
+        portion = max(20, calls // 100)
+        turns: list[str] = []
+        while outcome.sent < calls:
+            turns = turns or chance.sample(TURNS, len(TURNS))
+            count = min(portion, calls - outcome.sent)
+            _send(hub, count)
+            _until_called(hub, outcome.sent + chance.randrange(count))
+            _kill(hub, turns.pop(), chance, outcome)
+            outcome.sent += count
+            _until_called(hub, outcome.sent)
         try:
             until(lambda: not _waiting(hub), "no accepted call's process waits any more", END_SECONDS)
         except AssertionError:
@@ -79,10 +82,24 @@ def drill(stack: servers.Stack, calls: int, seed: int, per_second: float = 25.0)
     return outcome
 
 
-def _kill_one(hub: Hub, chance: random.Random, outcome: Outcome) -> None:
+def _send(hub: Hub, count: int) -> None:
+    hub.control.post(
+        f"portals/{PORTAL}/burst",
+        client_id=life.CLIENT_ID,
+        code="split_list",
+        properties={"text": "{n}, b, {n}", "separator": ","},
+        count=count,
+    )
+
+
+def _until_called(hub: Hub, count: int) -> None:
+    """The portal has made so many calls, and has an answer or none to each."""
+    until(lambda: hub.control.stats(PORTAL)["handler_calls"] >= count, f"the portal has made {count} calls")
+
+
+def _kill(hub: Hub, name: str, chance: random.Random, outcome: Outcome) -> None:
     """SIGKILL to a main process, or to any child or runner of one; main ones are started again."""
     mains = {"web": hub.web, "worker": hub.worker, "beat": hub.beat}
-    name = chance.choice(["web", "worker", "beat", "child", "child"])
     outcome.kills[name] = outcome.kills.get(name, 0) + 1
     if name == "child":
         spared = {process.pid for process in (*mains.values(), hub.sandbox)}
@@ -116,7 +133,6 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--stack", choices=[*names, "all"], default="all")
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--per-second", type=float, default=25.0)
     options = parser.parse_args()
     bad = 0
     for name, stack in names.items():
@@ -125,7 +141,7 @@ def main() -> int:
         if reason := servers.lacking(stack):
             print(f"{name}: left out, {reason}")
             continue
-        outcome = drill(stack, options.calls, options.seed, options.per_second)
+        outcome = drill(stack, options.calls, options.seed)
         print(f"{name}: {outcome}", flush=True)
         bad += outcome.lost + outcome.doubled
     return 1 if bad else 0

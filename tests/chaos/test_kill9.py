@@ -16,9 +16,10 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(stack: Stack) -> None:
     outcome = drill(stack, calls=200, seed=random.SystemRandom().randrange(10**6))
     print(f"{stack}: {outcome}")
     assert outcome.sent == 200
-    assert sum(outcome.kills.values()) >= 2, "a drill without kills proves nothing"
+    assert outcome.kills == {"web": 2, "worker": 3, "beat": 1, "child": 4}
     assert (outcome.lost, outcome.doubled) == (0, 0), outcome
-    assert outcome.accepted >= 100, "a drill whose calls are refused proves nothing"
+    # Refused are at most the portions in which there was no web process.
+    assert outcome.accepted >= 160, outcome
     # What the hub had not answered was never its own; all it had answered has one row, and has ended.
     assert sum(outcome.ended.values()) >= outcome.accepted
     assert set(outcome.ended) <= {"delivered"}, outcome
