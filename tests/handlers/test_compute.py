@@ -1,0 +1,145 @@
+"""Computing: what a failure costs, who is charged, who waits for whom (design §2 rule 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handlers import claims, compute, delivery, slots
+from handlers.models import Attempt, Invocation
+from portals.models import Portal, PortalSetting
+from robots.models import RobotVersion
+from tests.factories import PortalFactory, RobotFactory, RobotVersionFactory
+from tests.handlers.calls import post
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAYLOAD = {
+    "USE_SUBSCRIPTION": "Y",
+    "NAME": {"en": "R"},
+    "PROPERTIES": {"amount": {"Name": "A", "Type": "double"}},
+    "RETURN_PROPERTIES": {"total": {"Name": "T", "Type": "string"}},
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "deliver_now", lambda portal: None)
+
+
+def robot(portal: Portal, code: str, function: str, **fields: Any) -> RobotVersion:
+    made = RobotFactory(
+        application=portal.application, code=code, compute={"type": "python", "function": function}, **fields
+    )
+    return RobotVersionFactory(robot=made, payload={"CODE": code, **PAYLOAD})
+
+
+def test_the_call_id_is_the_same_at_each_try(portal: Portal, version: RobotVersion, monkeypatch: Any) -> None:
+    from robots.job import Outcome
+
+    seen: list[str] = []
+
+    class Fails:
+        def run(self, job: Any, **more: Any) -> Outcome:
+            seen.append(job.call_id)
+            return Outcome(False, "process_died", sentence="It died.")
+
+    monkeypatch.setattr(compute, "runner", Fails)
+    post(portal, version=version.pk)
+    for _ in range(3):
+        Invocation.objects.update(due_at="2020-01-01T00:00:00+00:00")
+        compute.work()
+    assert len(seen) == 3 and len(set(seen)) == 1
+    row = Invocation.objects.get()
+    assert (row.state, row.cause, row.tries) == ("failed", "process_died", 3)
+    assert [note.code for note in Attempt.objects.all()] == ["process_died"] * 3
+
+
+def test_an_input_that_cant_be_read_fails_at_once_with_a_sentence(
+    portal: Portal, version: RobotVersion
+) -> None:
+    post(portal, version=version.pk, **{"properties[amount]": "twelve"})
+    compute.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause, row.tries) == ("failed", "input_wrong", 1)
+    assert "amount" in Attempt.objects.get().text
+
+
+def test_a_function_that_no_longer_exists_is_said(portal: Portal) -> None:
+    post(portal, version=robot(portal, "gone", "shop.gone").pk, code="gone")
+    compute.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause) == ("failed", "code_unknown")
+    assert "shop.gone" in Attempt.objects.get().text
+
+
+def test_one_robot_takes_half_of_the_computing_children_at_most(
+    portal: Portal, version: RobotVersion, settings: Any
+) -> None:
+    settings.WORKER_CONCURRENCY = 6
+    assert slots.computing() == 3
+    places = [slots.take_robot(portal.pk, "double") for _ in range(3)]
+    assert [place is not None for place in places] == [True, True, False]
+    post(portal, version=version.pk)
+    other = PortalFactory(application=portal.application)
+    post(other, version=version.pk)
+    compute.work()
+    states = dict(Invocation.objects.values_list("portal_id", "state"))
+    assert states == {portal.pk: "received", other.pk: "ready"}
+
+
+def test_computing_takes_half_of_the_children_at_most(
+    portal: Portal, version: RobotVersion, settings: Any
+) -> None:
+    settings.WORKER_CONCURRENCY = 6
+    post(portal, version=version.pk)
+    held = [slots.take_computing() for _ in range(3)]
+    assert all(held)
+    compute.work()
+    assert Invocation.objects.get().state == "received"
+    assert slots.take_delivering() is not None, "delivery finds a child all the same"
+
+
+def test_what_a_unit_has_no_time_for_goes_back(
+    portal: Portal, version: RobotVersion, monkeypatch: Any
+) -> None:
+    for _ in range(3):
+        post(portal, version=version.pk)
+    monkeypatch.setattr(compute, "UNIT_SECONDS", -1.0)
+    rows = claims.claim("state = 'received' ORDER BY id", [], "computing", 3)
+    compute._compute_unit(Portal.objects.get(), rows)
+    states = list(Invocation.objects.order_by("id").values_list("state", "tries"))
+    assert states == [("ready", 1), ("received", 0), ("received", 0)]
+
+
+def test_a_portals_settings_reach_its_robots_alone(portal: Portal) -> None:
+    PortalSetting.objects.create(portal=portal, name="erp_key", value="the-secret-key")
+    other = PortalFactory(application=portal.application)
+    assert compute.portal_settings(portal) == {"erp_key": "the-secret-key"}
+    assert compute.portal_settings(other) == {}
+
+
+def test_s6_a_date_with_one_reading_teaches_the_portals_format(portal: Portal) -> None:
+    dated = {**PAYLOAD, "PROPERTIES": {"day": {"Name": "D", "Type": "date"}}, "RETURN_PROPERTIES": {}}
+    made = RobotFactory(
+        application=portal.application, code="dated", compute={"type": "expression", "returns": {}}
+    )
+    version = RobotVersionFactory(robot=made, payload={"CODE": "dated", **dated})
+    post(portal, version=version.pk, code="dated", **{"properties[day]": "11/24/2026"})
+    compute.work()
+    portal.refresh_from_db()
+    assert (portal.date_format, portal.date_format_source) == ("MDY", "learned")
+
+
+def test_a_format_that_a_person_set_is_not_learned_over(portal: Portal) -> None:
+    Portal.objects.update(date_format="DMY", date_format_source="person")
+    test_day = {**PAYLOAD, "PROPERTIES": {"day": {"Name": "D", "Type": "date"}}, "RETURN_PROPERTIES": {}}
+    made = RobotFactory(
+        application=portal.application, code="dated", compute={"type": "expression", "returns": {}}
+    )
+    version = RobotVersionFactory(robot=made, payload={"CODE": "dated", **test_day})
+    post(portal, version=version.pk, code="dated", **{"properties[day]": "11/24/2026"})
+    compute.work()
+    portal.refresh_from_db()
+    assert (portal.date_format, portal.date_format_source) == ("DMY", "person")

@@ -1,0 +1,115 @@
+"""Replay and release: a token has one result for ever (design §2)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from handlers import replay
+from handlers.models import Attempt, Invocation, InvocationBody, State
+from tests.handlers.rig import Rig
+from tests.handlers.test_way import arrived, finished, later
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BROKEN = {"type": "expression", "returns": {"total": "1 / (amount - amount)"}}
+
+
+def failed_call(rig: Rig) -> tuple[Any, Invocation]:
+    rig.robot("held", compute=BROKEN)
+    number = rig.run("held")
+    arrived()
+    rig.work()
+    return number, Invocation.objects.get(state="failed")
+
+
+def test_a_replay_of_a_failed_call_computes_anew_and_the_former_run_stays(rig: Rig) -> None:
+    number, failed = failed_call(rig)
+    # As after a push of a mended version: a version is frozen, so this run names another.
+    mended = rig.robot("mended")
+    Invocation.objects.filter(pk=failed.pk).update(version=mended)
+    failed.refresh_from_db()
+    before = Invocation.objects.filter(pk=failed.pk).values().get()
+    again = replay.replay(failed, "anna", "the robot is mended")
+    rig.work()
+    finished(rig, number)
+    again.refresh_from_db()
+    assert (again.run, again.state) == (2, "delivered")
+    assert Invocation.objects.filter(pk=failed.pk).values().get() == before
+    note = Attempt.objects.get(invocation=again, step="person")
+    assert (note.code, note.actor, note.text) == ("replay", "anna", "the robot is mended")
+
+
+def test_a_replay_sends_the_stored_result_again_never_another(rig: Rig) -> None:
+    rig.robot()
+    rig.run()
+    arrived()
+    rig.work()
+    first = Invocation.objects.get()
+    again = replay.replay(first, "anna", "the client says it did not arrive")
+    assert again.state == State.READY
+    rig.work()
+    bodies = list(InvocationBody.objects.order_by("pk").values_list("result", flat=True))
+    assert bodies[0] == bodies[1]
+    assert rig.stats()["doubled"] == 0
+
+
+def test_an_open_call_is_not_replayed(rig: Rig) -> None:
+    rig.robot()
+    rig.run()
+    arrived()
+    with pytest.raises(replay.CannotReplay):
+        replay.replay(Invocation.objects.get(), "anna", "")
+
+
+def test_past_its_deadline_a_call_is_not_replayed(rig: Rig, settings: Any) -> None:
+    rig.robot("held", compute=BROKEN)
+    rig.run("held", timeout=60)
+    arrived()
+    rig.work()
+    later(61, settings, rig)
+    with pytest.raises(replay.CannotReplay):
+        replay.replay(Invocation.objects.get(), "anna", "")
+    rig.control.post("clock", offset=0)
+
+
+def test_a_released_process_goes_on_with_nothing_and_nothing_else_is_ever_sent(rig: Rig) -> None:
+    number, failed = failed_call(rig)
+    released = replay.release(failed, "anna", "goes on without")
+    assert released.state == State.READY and released.cause == "robot_error"
+    rig.work()
+    step = finished(rig, number)["steps"][0]
+    assert not step["values"] and step["results"][0]["log"] == "goes on without"
+    released.refresh_from_db()
+    assert released.state == "delivered" and released.released_at is not None
+    assert json.loads(released.body.result) == {"values": {}, "log": "goes on without"}
+    again = replay.replay(released, "anna", "by mistake")
+    assert again.body.result == released.body.result
+
+
+def test_what_does_not_wait_is_neither_released_nor_sent_again(rig: Rig) -> None:
+    rig.robot()
+    rig.run(subscription="N")
+    arrived()
+    rig.work()
+    row = Invocation.objects.get()
+    with pytest.raises(replay.CannotReplay):
+        replay.release(row, "anna", "")
+    with pytest.raises(replay.CannotReplay):
+        replay.replay(row, "anna", "")
+
+
+def test_purge_forgets_what_has_ended_and_keeps_what_is_owed(rig: Rig) -> None:
+    rig.robot()
+    for _ in range(3):
+        rig.run()
+    arrived(3)
+    rig.work()
+    done, owed, _young = Invocation.objects.order_by("id")
+    Invocation.objects.filter(pk=done.pk).update(confirm_at=None, confirmation="confirmed")
+    Invocation.objects.filter(pk__in=[done.pk, owed.pk]).update(received_at="2020-01-01T00:00:00+00:00")
+    call_command("purge_invocations", "--days", "30", verbosity=0)
+    assert set(Invocation.objects.values_list("pk", flat=True)) == {owed.pk, _young.pk}
+    assert not InvocationBody.objects.filter(pk=done.pk).exists()

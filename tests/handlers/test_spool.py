@@ -1,0 +1,239 @@
+"""The spool: what the intake does while the database is away (design §2 rule 2)."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from typing import Any
+
+import pytest
+
+from handlers import drain, intake_db, known, spool
+from handlers.models import Invocation, RefusedCall
+from portals.crypto import keyed_hash
+from portals.models import PendingInstallation, Portal
+from robots.models import RobotVersion
+from tests.handlers.calls import form, post
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A database that can be taken away and given back."""
+
+    class Switch:
+        gone = False
+        asked = 0
+
+    switch = Switch()
+    driver: Any = (
+        intake_db.intake_postgresql if intake_db.vendor() == "postgresql" else intake_db.intake_sqlite
+    )
+
+    def cut(real: Any) -> Any:
+        def ask(*args: Any) -> Any:
+            switch.asked += 1
+            if switch.gone:
+                raise intake_db.OperationalError("gone")
+            return real(*args)
+
+        return ask
+
+    for name in ("run", "run_together"):
+        if hasattr(driver, name):
+            monkeypatch.setattr(driver, name, cut(getattr(driver, name)))
+    return switch
+
+
+def test_away_from_the_database_a_known_call_is_kept_verified_and_answered_200(
+    portal: Portal, version: RobotVersion, away: Any
+) -> None:
+    drain.tend()  # the copy of whom we know is on the disk from now on
+    away.gone = True
+    known.forget()  # as a process that started during the outage
+    assert post(portal, version=version.pk).status_code == 200
+    assert [entry.verified for entry in spool.take(10)] == [True]
+    assert not Invocation.objects.exists()
+
+
+def test_what_waits_is_accepted_in_order_once_when_the_database_is_back(
+    portal: Portal, version: RobotVersion, away: Any
+) -> None:
+    drain.tend()
+    away.gone = True
+    for number in range(5):
+        post(portal, version=version.pk, workflow_id=f"w{number}")
+    away.gone = False
+    drain.tend()
+    rows = list(Invocation.objects.order_by("id"))
+    assert [row.workflow_id for row in rows] == [f"w{number}" for number in range(5)]
+    assert {row.version_id for row in rows} == {version.pk}
+    assert spool.held().calls == 0
+    drain.tend()
+    assert Invocation.objects.count() == 5
+
+
+def test_a_crash_between_acceptance_and_removal_is_one_call(
+    portal: Portal, version: RobotVersion, away: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain.tend()
+    away.gone = True
+    post(portal, version=version.pk)
+    away.gone = False
+    with monkeypatch.context() as crash:
+        crash.setattr(spool, "remove", lambda ids: None)
+        drain.tend()
+    drain.tend()
+    assert Invocation.objects.get().repeats == 1
+
+
+def test_a_token_that_the_copy_does_not_know_is_kept_unverified_and_judged_later(
+    portal: Portal, version: RobotVersion, away: Any
+) -> None:
+    drain.tend()
+    away.gone = True
+    assert post(portal, version=version.pk, **{"auth[application_token]": "stranger"}).status_code == 200
+    assert [entry.verified for entry in spool.take(10)] == [False]
+    away.gone = False
+    drain.tend()
+    assert not Invocation.objects.exists()
+    assert RefusedCall.objects.get().reason == "token_wrong"
+
+
+def test_after_one_failure_nobody_waits_for_the_database(
+    portal: Portal, version: RobotVersion, away: Any
+) -> None:
+    drain.tend()
+    away.gone = True
+    post(portal, version=version.pk)
+    asked = away.asked
+    post(portal, version=version.pk)
+    assert away.asked == asked and spool.held().calls == 2
+
+
+def test_what_no_database_could_make_true_is_refused(portal: Portal, away: Any) -> None:
+    away.gone = True
+    assert post(portal, event_token=None).status_code == 400
+    assert not spool.exists() or spool.held().calls == 0
+
+
+def test_a_full_spool_is_503_with_retry_after(
+    portal: Portal, version: RobotVersion, away: Any, settings: Any
+) -> None:
+    drain.tend()
+    away.gone = True
+    settings.SPOOL_MAX_MB = 0
+    answer = post(portal, version=version.pk)
+    assert answer.status_code == 503 and answer["Retry-After"]
+
+
+def test_strangers_fill_a_tenth_at_most(
+    portal: Portal, version: RobotVersion, away: Any, settings: Any
+) -> None:
+    drain.tend()
+    away.gone = True
+    settings.SPOOL_MAX_MB = 1
+    stranger = {"auth[application_token]": "stranger", "properties[a]": "x" * 5000}
+    answers = [post(portal, version=version.pk, **stranger).status_code for _ in range(10)]
+    assert answers[0] == 200 and answers[-1] == 503
+    assert post(portal, version=version.pk).status_code == 200
+
+
+def test_the_spool_is_private_and_encrypted(portal: Portal, version: RobotVersion, away: Any) -> None:
+    drain.tend()
+    away.gone = True
+    fields = form(portal)
+    post(portal, fields, version.pk)
+    assert stat.S_IMODE(spool.path().parent.stat().st_mode) == 0o700
+    raw = b"".join(file.read_bytes() for file in spool.path().parent.iterdir() if file.is_file())
+    for secret in (fields["event_token"], "application-token", "secret-access-token", "21.5"):
+        assert secret.encode() not in raw
+
+
+def test_each_answer_follows_an_fsync() -> None:
+    with spool._database() as database:
+        assert database.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def test_a_call_that_the_database_refuses_as_data_is_set_aside(
+    portal: Portal, version: RobotVersion, away: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain.tend()
+    away.gone = True
+    for number in range(2):
+        post(portal, version=version.pk, workflow_id=f"w{number}")
+    away.gone = False
+    accept = drain.accept
+
+    def picky(call: Any) -> Any:
+        if call.workflow_id == "w0":
+            raise drain.DatabaseError("no such data")
+        return accept(call)
+
+    monkeypatch.setattr(drain, "accept", picky)
+    drain.tend()
+    assert Invocation.objects.get().workflow_id == "w1"
+    assert spool.held().bad == 1
+
+
+def test_s3_calls_of_an_installation_that_waits_for_the_token_server_are_kept(
+    portal: Portal, version: RobotVersion
+) -> None:
+    from portals.clock import db_now
+
+    PendingInstallation.objects.create(
+        application=portal.application,
+        member_id="e" * 32,
+        claim_hash=b"x" * 32,
+        application_token_hash=keyed_hash("token-to-come"),
+        way="frame",
+        claim="{}",
+        received_at=db_now(),
+        next_try_at=db_now(),
+    )
+    to_come = {"auth[member_id]": "e" * 32, "auth[application_token]": "token-to-come"}
+    assert post(portal, version=version.pk, **to_come).status_code == 200
+    drain.tend()
+    assert spool.held().calls == 1, "nothing is known yet, so it waits"
+    Portal.objects.create(
+        application=portal.application, member_id="e" * 32, application_token="token-to-come"
+    )
+    PendingInstallation.objects.all().delete()
+    drain.tend()
+    assert Invocation.objects.get().portal.member_id == "e" * 32
+
+
+def test_threads_that_wait_share_one_write(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    from handlers import incoming
+    from portals.php_form import parse
+
+    written: list[int] = []
+    real = spool._write
+    gate = threading.Event()
+
+    def slow(slots: Any) -> None:
+        gate.wait(10)
+        written.append(len(slots))
+        real(slots)
+
+    monkeypatch.setattr(spool, "_write", slow)
+    body = "&".join(f"{name}={value}" for name, value in form(portal).items() if name not in ("event_token",))
+    calls = [
+        incoming.read("app", parse(f"{body}&event_token=t{n}".encode()), None, intake_db.now())
+        for n in range(8)
+    ]
+    threads = [threading.Thread(target=spool.put, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    from tests.system.processes import until
+
+    until(lambda: len(spool._waiting) == 7, "seven wait for the one that writes")
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert written == [1, 7]
+    with sqlite3.connect(spool.path()) as database:
+        assert database.execute("SELECT COUNT(*) FROM calls").fetchone()[0] == 8
