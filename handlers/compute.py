@@ -223,13 +223,15 @@ def _version(version_id: int | None) -> tuple[RobotVersion, dict[str, Any]]:
 
 
 def _learn_date_format(portal: Portal, properties: dict[str, Any], inputs: Any) -> None:
-    """A value with one reading only proves the portal's date format (§6), unless a person has set it."""
-    if portal.date_format_source in (Portal.Source.PERSON, Portal.Source.LEARNED):
+    """A value with one reading only proves the portal's date format (§6), unless a person has set it. One that
+    was learned is learned anew: a portal may change it; but not from a date as ISO, which any portal may send."""
+    if portal.date_format_source == Portal.Source.PERSON:
         return
     if not any(prop.get("Type") in ("date", "datetime") for prop in properties.values()):
         return
     proved = learned_date_format(properties, inputs)
-    if proved:
+    learned = portal.date_format_source == Portal.Source.LEARNED
+    if proved and not (learned and proved in (portal.date_format, Portal.DateFormat.YMD)):
         Portal.objects.filter(pk=portal.pk).exclude(date_format_source=Portal.Source.PERSON).update(
             date_format=proved, date_format_source=Portal.Source.LEARNED
         )

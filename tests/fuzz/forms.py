@@ -62,6 +62,11 @@ ODD = [
 ]
 
 
+def words(text: str) -> list[str]:
+    """A long list, short to read."""
+    return text.split()
+
+
 @dataclass(frozen=True)
 class Post:
     """What is sent to a door: `query` and `body` as bytes on the wire."""
