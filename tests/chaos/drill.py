@@ -89,6 +89,8 @@ def _send(hub: Hub, count: int) -> None:
         code="split_list",
         properties={"text": "{n}, b, {n}", "separator": ","},
         count=count,
+        # Slow enough for a kill to fall among them, quick enough for all to come while it lasts.
+        per_second=50,
     )
 
 
