@@ -18,8 +18,8 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(stack: Stack) -> None:
     assert outcome.sent == 200
     assert outcome.kills == {"web": 2, "worker": 3, "beat": 1, "child": 4}
     assert (outcome.lost, outcome.doubled) == (0, 0), outcome
-    # Refused are at most the portions in which there was no web process.
-    assert outcome.accepted >= 160, outcome
+    # Refused are at most the portions of 20 in which a web process, or a child of one, was killed.
+    assert outcome.accepted >= 80, outcome
     # What the hub had not answered was never its own; all it had answered has one row, and has ended.
     assert sum(outcome.ended.values()) >= outcome.accepted
     assert set(outcome.ended) <= {"delivered"}, outcome
