@@ -61,7 +61,7 @@ def _after_rest(room: str) -> lease.Held | None:
 QUEUES: dict[str, Callable[[], object]] = {
     "compute": handlers.compute.work,
     "deliver": handlers.delivery.work,
-    "push": robots.work.push_due,
+    "push": robots.work.work,
     "sweep": sweep,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
@@ -17,20 +17,23 @@ from portals.panels import OK, WARN, badge
 from portals.read_only import ReadOnlyAdmin
 from robots.admin_adopt import adopt_view
 from robots.admin_push import PUSH
+from robots.admin_push_record import PushAdmin
 from robots.admin_robot import RobotAdmin, pretty
-from robots.models import ForeignCode, Registration, Robot, RobotVersion
+from robots.models import ForeignCode, Push, Registration, Robot, RobotVersion
 from robots.payload import diff, load
 from robots.publish import verdict
 from robots.registration_words import state_of, what_to_do
 
 admin.site.register(Robot, RobotAdmin)
+admin.site.register(Push, PushAdmin)
 
 
 @admin.register(RobotVersion)
 class RobotVersionAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "robot", "kind", "published_at", "published_by", "note"]
+    list_display = ["__str__", "robot", "published_at", "published_by", "note", "on_portals", "push_it"]
     list_filter = ["robot__application", "kind"]
     list_select_related = ["robot"]
+    change_form_template = "admin/robots/robotversion/change_form.html"
     search_fields = ["code", "note"]
     fields = [
         "robot",
@@ -46,6 +49,32 @@ class RobotVersionAdmin(ReadOnlyAdmin):
         "how",
     ]
     readonly_fields = ["differences", "payload", "how"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RobotVersion]:
+        holders = Registration.objects.filter(pushed_version=OuterRef("pk")).order_by()
+        counted = holders.values("pushed_version").annotate(n=Count("pk")).values("n")
+        return super().get_queryset(request).annotate(portal_count=Subquery(counted))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return shown if request.user.has_perm(PUSH) else [name for name in shown if name != "push_it"]
+
+    @admin.display(description=gettext_lazy("on portals"))
+    def on_portals(self, version: Any) -> SafeString | str:
+        if not version.portal_count:
+            return "0"
+        address = reverse("admin:robots_registration_changelist") + f"?pushed_version__id__exact={version.pk}"
+        return format_html('<a href="{}">{}</a>', address, version.portal_count)
+
+    @admin.display(description=gettext_lazy("push"))
+    def push_it(self, version: RobotVersion) -> SafeString:
+        """To chosen portals: the newest as a canary, an older one to roll back."""
+        return format_html(
+            '<a href="{}?version={}">{}</a>',
+            reverse("admin:robots_push"),
+            version.pk,
+            _("Push this version …"),
+        )
 
     @admin.display(description=gettext_lazy("against the version before"))
     def differences(self, version: RobotVersion) -> SafeString | str:

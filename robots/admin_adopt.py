@@ -1,4 +1,4 @@
-"""Taking over a code that other software registered under our application: shown what it means, then done."""
+"""Taking over a code that other software registered under our application: shown what it means, then ordered."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 
 from robots.admin_push import PUSH
 from robots.models import ForeignCode, Robot
-from robots.push import push_portal
+from robots.push_order import order, planned
 
 
 def adopt_view(request: HttpRequest, pk: int) -> HttpResponse:
-    """GET says what adopting means; POST pushes our robot of that code over what is there."""
+    """GET says what adopting means; POST orders a push of our robot of that code over what is there."""
     if not request.user.has_perm(PUSH):
         raise PermissionDenied
     found = get_object_or_404(ForeignCode.objects.select_related("portal__application"), pk=pk)
@@ -24,12 +24,12 @@ def adopt_view(request: HttpRequest, pk: int) -> HttpResponse:
         application=found.portal.application_id, code=found.code, removed_at=None, versions__isnull=False
     ).first()
     if request.method == "POST" and robot is not None:
-        result = push_portal(found.portal, [found.code], adopt=[found.code], by=request.user.get_username())
-        if result.ok:
-            messages.success(request, _("%(code)s is ours now.") % {"code": found.code})
-        for said in [result.trouble, *(item.why for item in result.items if not item.done)]:
-            if said:
-                messages.error(request, said)
+        plans = planned([found.portal], [robot], adopt=[robot.code])
+        push = order(plans, request.user.get_username(), adopt=[robot.code])
+        if push is not None:
+            messages.success(request, _("Adopting %(code)s is on its way.") % {"code": found.code})
+            return HttpResponseRedirect(reverse("admin:robots_push_change", args=[push.pk]))
+        messages.info(request, _("There was nothing to push."))
         return HttpResponseRedirect(reverse("admin:robots_foreigncode_changelist"))
     context = {
         **admin.site.each_context(request),

@@ -108,7 +108,6 @@ class RobotAdmin(admin.ModelAdmin):
         site = self.admin_site.admin_view
         own = [
             path("push/", site(admin_push.plan_view), name="robots_push"),
-            path("push/progress/", site(admin_push.progress_view), name="robots_push_progress"),
             path("<int:pk>/trial/", site(admin_trial.trial_view), name="robots_robot_trial"),
             path("<int:pk>/duplicate/", site(self.duplicate_view), name="robots_robot_duplicate"),
         ]

@@ -127,7 +127,9 @@ class VersionFrozen(Exception):
 class RobotVersion(models.Model):
     """What was published, frozen: the payload without HANDLER, and how it computes."""
 
-    robot = models.ForeignKey(Robot, on_delete=models.PROTECT, related_name="versions", verbose_name=_("robot"))
+    robot = models.ForeignKey(
+        Robot, on_delete=models.PROTECT, related_name="versions", verbose_name=_("robot")
+    )
     number = models.PositiveIntegerField(_("number"))
     kind = models.CharField(_("kind"), max_length=8, choices=Kind)
     code = models.CharField(_("code"), max_length=128)
@@ -177,10 +179,20 @@ class Registration(models.Model):
     )
     # Wanted there, in this version; null: wanted gone.
     wanted_version = models.ForeignKey(
-        RobotVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("wanted")
+        RobotVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("wanted"),
     )
     pushed_version = models.ForeignKey(
-        RobotVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("pushed")
+        RobotVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("pushed"),
     )
     # The whole payload as the portal took it, HANDLER included; JSON text for its order; '' is nothing.
     pushed_text = models.TextField(blank=True)

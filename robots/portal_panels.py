@@ -10,6 +10,8 @@ from django.contrib.admin import ModelAdmin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -19,12 +21,13 @@ from django.utils.translation import gettext_lazy
 from portals import panels
 from portals.models import Portal
 from portals.panels import BAD, OK, WARN, badge
+from robots.admin_push_record import TONES, latest_of, what_words
 from robots.models import ForeignCode, Registration
+from robots.push_order import order_check
 from robots.registration_words import state_of, what_to_do
 
 SHOWN = 100
-# Each is a request to a portal while the person waits.
-CHECKED_AT_ONCE = 10
+PUSHES_SHOWN = 5
 
 
 def robots_there(portal_ids: Sequence[int]) -> Mapping[int, Any]:
@@ -105,22 +108,37 @@ def registrations_panel(portal: Portal, request: HttpRequest) -> str:
     return format_html_join("", "{}", ((part,) for part in parts))
 
 
-def check_action(page: ModelAdmin, request: HttpRequest, chosen: QuerySet[Portal]) -> None:
-    """Asks the chosen portals what they hold, now."""
-    from robots.drift import check_portal
+def pushes_panel(portal: Portal, request: HttpRequest) -> str:
+    """The latest pushes and checks of a portal, each with how it ended there."""
+    if not request.user.has_perm("robots.view_push"):
+        return ""
+    lines = format_html_join(
+        "",
+        '<li><a href="{}">#{}</a> {} {} {} {}</li>',
+        (
+            (
+                reverse("admin:robots_push_change", args=[item.push_id]),
+                item.push_id,
+                date_format(timezone.localtime(item.push.ordered_at), "SHORT_DATETIME_FORMAT"),
+                item.push.ordered_by,
+                what_words(item.push),
+                badge(TONES[item.State(item.state)], item.get_state_display()),
+            )
+            for item in latest_of(portal, PUSHES_SHOWN)
+        ),
+    )
+    return format_html('<ul class="hub-calls hub-pad">{}</ul>', lines) if lines else ""
 
-    for portal in chosen.select_related("application")[:CHECKED_AT_ONCE]:
-        found = check_portal(portal)
-        if found.trouble:
-            messages.error(request, f"{portal}: {found.trouble}")
-        elif found.differences:
-            told = ", ".join(f"{each.code} ({each.drift})" for each in found.differences[:20])
-            messages.warning(request, _("%(portal)s differs: %(told)s") % {"portal": portal, "told": told})
-        else:
-            messages.success(request, _("%(portal)s holds what it should.") % {"portal": portal})
-    if chosen.count() > CHECKED_AT_ONCE:
-        words = _("Only the first %(n)d were asked; check_robots asks all.")
-        messages.info(request, words % {"n": CHECKED_AT_ONCE})
+
+def check_action(
+    page: ModelAdmin, request: HttpRequest, chosen: QuerySet[Portal]
+) -> HttpResponseRedirect | None:
+    """Orders that the chosen portals be asked what they hold; leads to the answers."""
+    check = order_check(chosen.filter(state=Portal.State.INSTALLED), request.user.get_username())
+    if check is None:
+        messages.info(request, _("The application is not installed on these portals."))
+        return None
+    return HttpResponseRedirect(reverse("admin:robots_push_change", args=[check.pk]))
 
 
 def push_action(page: ModelAdmin, request: HttpRequest, chosen: QuerySet[Portal]) -> HttpResponseRedirect:
@@ -140,3 +158,4 @@ def append() -> None:
     )
     panels.columns.append(panels.Column("robots", gettext_lazy("robots"), robots_there))
     panels.panels.append(panels.Panel(gettext_lazy("Robots on this portal"), registrations_panel))
+    panels.panels.append(panels.Panel(gettext_lazy("Latest pushes and checks"), pushes_panel))

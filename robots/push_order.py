@@ -1,33 +1,45 @@
-"""What a person orders to be pushed: planned from our own record, written down, done in the background.
+"""What a person orders to be pushed: planned from our own record, stored, done in the background.
 
 Nothing is asked of a portal here, so a plan for a hundred of them is a page and not an hour. Each push looks
-at its portal before it sends; what it meets there is told on the registration.
+at its portal before it sends; what it meets there is told on its item (`robots.push_queue`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
+from django.db.models import F
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from portals import wake
+from portals import lease, wake
 from portals.clock import db_now
 from portals.models import Portal
 from robots.look import Holding
-from robots.models import ForeignCode, Kind, Registration, Robot
-from robots.plan import CHANGING, PortalPlan, Wish, latest_versions, make_plan
+from robots.models import ForeignCode, Kind, Push, PushItem, Registration, Robot, RobotVersion
+from robots.plan import Action, PortalPlan, Wish, latest_versions, make_plan, wishes_of_person
+from robots.push_queue import end_push
+
+_Item = tuple[Portal, list[dict[str, Any]]]
 
 
-def planned(portals: Sequence[Portal], robots: Sequence[Robot]) -> list[PortalPlan]:
+def planned(
+    portals: Sequence[Portal],
+    robots: Sequence[Robot],
+    versions: Mapping[int, RobotVersion] | None = None,
+    adopt: Collection[str] = (),
+) -> list[PortalPlan]:
     """A plan a portal, for those robots that are its application's; as many queries for many as few.
 
-    `portals` with their application at hand.
+    `portals` with their application at hand; `versions` as robot id -> the version wanted instead of the latest.
     """
     latest = {}
     for application in {robot.application_id for robot in robots}:
         latest.update(latest_versions(application))
+    latest.update(versions or {})
     held: dict[tuple[int, int], Registration] = {}
     there: dict[int, set[tuple[str, str]]] = defaultdict(set)
     for row in Registration.objects.filter(portal__in=portals).select_related("robot", "wanted_version"):
@@ -53,7 +65,7 @@ def planned(portals: Sequence[Portal], robots: Sequence[Robot]) -> list[PortalPl
             missing = robot.removed_at is None and version is None
             why = _("It was never published; publish it first.") if missing else ""
             wishes.append(Wish(robot, version, known, why))
-        plans.append(make_plan(portal, wishes, _holding(portal, there[portal.pk]), foreign[portal.pk]))
+        plans.append(make_plan(portal, wishes, _holding(portal, there[portal.pk]), foreign[portal.pk], adopt))
     return plans
 
 
@@ -66,33 +78,116 @@ def _holding(portal: Portal, codes: set[tuple[str, str]]) -> Holding:
     )
 
 
-def order(plans: Iterable[PortalPlan]) -> int:
-    """Writes down what the plans change and wakes the push; the number of registrations that are now due."""
-    now = db_now()
-    new, rows = [], []
+def order(
+    plans: Iterable[PortalPlan], by: str, *, adopt: Iterable[str] = (), retry_of: Push | None = None
+) -> Push | None:
+    """Stores what the plans change as one push and wakes the workers; None where nothing changes."""
+    items = []
     for plan in plans:
-        for step in plan.steps:
-            if step.action not in CHANGING:
-                continue
-            row = step.wish.registration
-            if row is None:
-                row = Registration(robot=step.wish.robot, portal=plan.portal)
-                new.append(row)
-            else:
-                rows.append(row)
-            row.wanted_version, row.due_at = step.wish.version, now
-            row.error_code = row.error_text = ""
-            row.error_at = None
-    fields = ["wanted_version", "due_at", "error_code", "error_text", "error_at"]
-    with transaction.atomic():
-        Registration.objects.bulk_create(
-            new,
-            batch_size=100,
-            update_conflicts=True,
-            unique_fields=["robot", "portal"],
-            update_fields=["wanted_version", "due_at"],
+        steps = plan.changing()
+        if steps:
+            items.append((plan.portal, [_wanted(step.wish, step.action) for step in steps]))
+    return _store(Push.Kind.PUSH, by, items, adopt=list(adopt), retry_of=retry_of) if items else None
+
+
+def order_check(portals: Iterable[Portal], by: str) -> Push | None:
+    """Stores that these portals are to be asked what they hold; None for no portal."""
+    items: list[_Item] = [(portal, []) for portal in portals]
+    return _store(Push.Kind.CHECK, by, items) if items else None
+
+
+def retry(push: Push, by: str) -> Push | None:
+    """What the push did not bring about, as a push of its own; None where nothing is left."""
+    left = push.items.filter(state__in=[PushItem.State.FAILED, PushItem.State.HELD]).select_related("portal")
+    if push.kind == Push.Kind.CHECK:
+        return order_check([item.portal for item in left], by)
+    items = [(item.portal, item.undone()) for item in left]
+    items = [(portal, wanted) for portal, wanted in items if wanted]
+    return _store(push.kind, by, items, adopt=push.adopt, retry_of=push) if items else None
+
+
+def begin(
+    portal: Portal, push: Push | None, by: str, codes: Collection[str] | None, adopt: list[str]
+) -> PushItem:
+    """The record of a push that a process of its own carries out now: nobody else takes it, unless that
+    process ends before it. `push` None begins one."""
+    if push is None:
+        push = Push.objects.create(
+            way=Push.Way.COMMAND,
+            ordered_by=by,
+            ordered_at=db_now(),
+            language=get_language() or "",
+            adopt=adopt,
         )
-        Registration.objects.bulk_update(rows, fields, batch_size=100)
-    if new or rows:
-        wake.wake("push")
-    return len(new) + len(rows)
+    wishes = [wish for wish in wishes_of_person(portal, codes) if not wish.why]
+    wanted = [_wanted(wish, Action.NOTHING) for wish in wishes]
+    push.codes = sorted({*push.codes, *(each["code"] for each in wanted)})
+    push.ended_at = None
+    push.save(update_fields=["codes", "ended_at"])
+    return PushItem.objects.create(
+        push=push, portal=portal, state=PushItem.State.WORKING, wanted=wanted, tries=1, started_at=db_now()
+    )
+
+
+def cancel(push: Push, by: str) -> int:
+    """Takes back what was not begun, and what portals hold up; the number of portals. What is being sent
+    just now goes on to its end."""
+    now = db_now()
+    waiting = push.items.filter(state=PushItem.State.WAITING)
+    ended = waiting.update(state=PushItem.State.CANCELLED, ended_at=now)
+    for item in push.items.filter(state=PushItem.State.HELD):
+        ended += _let_go(item)
+    if ended:
+        Push.objects.filter(pk=push.pk).update(cancelled_by=by[:150], cancelled_at=now)
+        end_push(push.pk)
+    return ended
+
+
+def _let_go(item: PushItem) -> int:
+    """The background no longer owes the portal what this push wanted there."""
+    held = lease.take(f"push:{item.portal_id}", 30.0)
+    if held is None:
+        # It is being pushed to at this moment.
+        return 0
+    try:
+        for each in item.undone():
+            Registration.objects.filter(
+                portal=item.portal_id,
+                robot=each["robot"],
+                wanted_version=each["version"],
+                due_at__isnull=False,
+            ).update(due_at=None, wanted_version=F("pushed_version"))
+        return PushItem.objects.filter(pk=item.pk, state=PushItem.State.HELD).update(
+            state=PushItem.State.CANCELLED, ended_at=db_now()
+        )
+    finally:
+        held.release()
+
+
+def _wanted(wish: Wish, action: Action) -> dict[str, Any]:
+    version = wish.version
+    return {
+        "robot": wish.robot.pk,
+        "code": wish.robot.code,
+        "version": version.pk if version else None,
+        "number": version.number if version else None,
+        "action": str(action),
+    }
+
+
+def _store(kind: str, by: str, items: Sequence[_Item], **more: Any) -> Push:
+    codes = sorted({each["code"] for _portal, wanted in items for each in wanted})
+    with transaction.atomic():
+        push = Push.objects.create(
+            kind=kind,
+            ordered_by=by[:150],
+            ordered_at=db_now(),
+            language=get_language() or "",
+            codes=codes,
+            **more,
+        )
+        PushItem.objects.bulk_create(
+            [PushItem(push=push, portal=portal, wanted=wanted) for portal, wanted in items], batch_size=100
+        )
+    wake.wake("push")
+    return push

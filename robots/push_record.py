@@ -36,7 +36,12 @@ class Push(models.Model):
     # Codes that a person takes over where they are foreign (design §4).
     adopt = models.JSONField(default=list)
     retry_of = models.ForeignKey(
-        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="retries", verbose_name=_("retry of")
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="retries",
+        verbose_name=_("retry of"),
     )
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     cancelled_by = models.CharField(_("cancelled by"), max_length=150, blank=True)

@@ -33,17 +33,23 @@ _WHAT_TO_DO: dict[str, Any] = {
         "The portal could not store it: shorten its texts, push again."
     ),
     "ERROR_ACTIVITY_NOT_FOUND": gettext_lazy("Push again: the portal lost it, and it is added anew."),
+    "foreign": gettext_lazy("Other software holds this code there. Adopt it, or choose another code."),
+    "not_published": gettext_lazy("Publish the robot, then push."),
+    "not_verified": gettext_lazy("Nothing: it is tried again by itself."),
     "insufficient_scope": gettext_lazy("Give the application the scope “bizproc” and install it again."),
 }
 
 
 def what_to_do(registration: Registration) -> str:
     """One sentence for the person; '' where there is no error."""
-    if not registration.error_code:
+    return advice(registration.error_code)
+
+
+def advice(error_code: str) -> str:
+    """What a person does about an error of a push; '' for none."""
+    if not error_code:
         return ""
-    return str(
-        _WHAT_TO_DO.get(registration.error_code, _("Push again. If it stays, read what the portal said."))
-    )
+    return str(_WHAT_TO_DO.get(error_code, _("Push again. If it stays, read what the portal said.")))
 
 
 def state_of(registration: Registration) -> tuple[str, str]:

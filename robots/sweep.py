@@ -8,6 +8,7 @@ from portals import wake
 from portals.clock import db_now
 from portals.models import Portal
 from robots.models import Registration
+from robots.push_queue import claimable
 
 
 def sweep() -> int:
@@ -22,6 +23,6 @@ def sweep() -> int:
     )
     keys = list(lost.values_list("pk", flat=True)[:5000])
     healed = Registration.objects.filter(pk__in=keys, due_at__isnull=True).update(due_at=now)
-    if healed or installed.filter(due_at__lte=now).exists():
+    if healed or installed.filter(due_at__lte=now).exists() or claimable().exists():
         wake.wake("push")
     return healed

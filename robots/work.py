@@ -8,9 +8,15 @@ from django.db.models import Min
 
 from portals.clock import db_now
 from portals.models import Portal
+from robots import push_queue
 from robots.push import push_portal
 
 log = logging.getLogger(__name__)
+
+
+def work() -> int:
+    """What people ordered, then what is due by itself; the number of portals that were asked."""
+    return push_queue.work() + push_due()
 
 
 def push_due() -> int:
@@ -27,6 +33,7 @@ def push_due() -> int:
             # One portal's trouble must not keep the others' robots blocked; the rows stay due.
             log.exception("a push failed", extra={"portal": portal.pk})
             continue
+        push_queue.note_others(portal, result)
         if result.trouble:
             log.warning("a push waits", extra={"portal": portal.pk, "why": result.trouble})
     return len(asked)

@@ -9,11 +9,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from portals import wake
-from portals.models import Portal
-from robots import admin_adopt
-from robots.models import ForeignCode, Registration, Robot
+from portals.models import Portal, PortalGroup
+from robots.models import ForeignCode, Push, PushItem, Registration, Robot
 from robots.publish import publish
-from robots.push_result import PortalResult
 from tests.b24app.people import signed_in
 from tests.factories import NOW, ApplicationFactory, PortalFactory, RobotFactory
 
@@ -49,41 +47,34 @@ def test_the_plan_says_what_changes_where_and_the_push_orders_it(woken):
     context = plan_of(client, robot=robot.pk)
     assert {plan["portal"].pk for plan in context["plans"]} == {first.pk, second.pk}
     assert context["changing"] == 2
-    assert not Registration.objects.exists()
+    assert not Push.objects.exists()
     answer = client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": first.pk})
-    registration = Registration.objects.get()
-    assert (registration.portal_id, registration.wanted_version.number) == (first.pk, 1)
-    assert registration.due_at is not None
+    push = Push.objects.get()
+    item = push.items.get()
+    assert (push.ordered_by, push.codes, item.portal_id) == ("of-operators", [robot.code], first.pk)
+    version = robot.versions.get()
+    assert item.wanted == [
+        {"robot": robot.pk, "code": robot.code, "version": version.pk, "number": 1, "action": "add"}
+    ]
+    assert not Registration.objects.exists(), "nothing is wanted before the push is carried out"
     assert woken == ["push"]
     assert LogEntry.objects.get().object_id == str(robot.pk)
-    progress = client.get(answer["Location"])
-    assert (progress.context["waiting"], progress.context["done"]) == (1, 0)
-    assert 'http-equiv="refresh"' in progress.content.decode()
+    page = client.get(answer["Location"])
+    assert (page.context["open"], page.context["may_cancel"], page.context["may_retry"]) == (
+        True,
+        True,
+        False,
+    )
+    assert "live.js" in page.content.decode() and "Look again" in page.content.decode()
 
 
-def test_the_progress_ends_with_what_the_portal_said():
+def test_a_push_of_no_portal_is_told_and_stores_nothing(woken):
     client = signed_in("operators")
     robot = published()
-    portal = PortalFactory(application=robot.application)
-    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
-    Registration.objects.update(error_code="ERROR_METHOD_NOT_FOUND", error_text="Method not found!")
-    answer = client.get(reverse("admin:robots_push_progress"), {"robot": robot.pk})
-    text = answer.content.decode()
-    assert (answer.context["waiting"], answer.context["failed"]) == (0, 1)
-    assert "Method not found!" in text and "plan does not include it" in text
-    assert 'http-equiv="refresh"' not in text
-    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
-    registration = Registration.objects.get()
-    assert (registration.error_code, registration.due_at is not None) == ("", True)
-
-
-def test_a_push_that_a_portal_holds_is_not_called_done():
-    client = signed_in("operators")
-    robot = published()
-    portal = PortalFactory(application=robot.application, trouble=Portal.Trouble.PLAN_LAPSED)
-    client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
-    context = client.get(reverse("admin:robots_push_progress"), {"robot": robot.pk}).context
-    assert (context["waiting"], context["held"], context["done"]) == (0, 1, 0)
+    PortalFactory(application=robot.application)
+    answer = client.post(reverse("admin:robots_push"), {"robot": robot.pk}, follow=True)
+    assert "No portal was ticked" in answer.content.decode()
+    assert not Push.objects.exists() and woken == []
 
 
 def test_what_is_there_already_is_not_pushed_and_what_is_foreign_is_left(woken):
@@ -92,7 +83,7 @@ def test_what_is_there_already_is_not_pushed_and_what_is_foreign_is_left(woken):
     portal = PortalFactory(application=robot.application)
     ForeignCode.objects.create(portal=portal, kind="robot", code=robot.code, seen_at=robot.created_at)
     client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk})
-    assert not Registration.objects.exists()
+    assert not Push.objects.exists()
     assert woken == []
     (plan,) = plan_of(client, robot=robot.pk)["plans"]
     assert "foreign" in plan["steps"][0]["badge"]
@@ -122,8 +113,12 @@ def test_a_removed_robot_is_deleted_where_it_was_pushed(woken):
     )
     Robot.objects.update(removed_at=robot.created_at)
     client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": [portal.pk, other.pk]})
-    registration = Registration.objects.get()
-    assert registration.wanted_version is None and registration.due_at is not None
+    item = PushItem.objects.get()
+    assert (item.portal_id, item.wanted[0]["version"], item.wanted[0]["action"]) == (
+        portal.pk,
+        None,
+        "delete",
+    )
 
 
 def test_auditors_see_no_plan_and_push_nothing():
@@ -134,8 +129,7 @@ def test_auditors_see_no_plan_and_push_nothing():
     assert (
         client.post(reverse("admin:robots_push"), {"robot": robot.pk, "portal": portal.pk}).status_code == 403
     )
-    assert not Registration.objects.exists()
-    assert client.get(reverse("admin:robots_push_progress"), {"robot": robot.pk}).status_code == 200
+    assert not Push.objects.exists()
 
 
 def test_as_many_queries_for_a_plan_of_many_as_of_few():
@@ -171,14 +165,7 @@ def test_push_all_robots_from_the_list_of_portals():
     assert context["robots"] == [robot]
 
 
-def test_a_foreign_code_is_adopted_after_being_told_what_that_means(monkeypatch):
-    asked = []
-
-    def push(portal, robots, *, adopt, by):
-        asked.append((portal.pk, robots, adopt, by))
-        return PortalResult(portal)
-
-    monkeypatch.setattr(admin_adopt, "push_portal", push)
+def test_a_foreign_code_is_adopted_after_being_told_what_that_means(woken):
     client = signed_in("operators")
     robot = published()
     portal = PortalFactory(application=robot.application)
@@ -186,18 +173,74 @@ def test_a_foreign_code_is_adopted_after_being_told_what_that_means(monkeypatch)
     url = reverse("admin:robots_foreigncode_adopt", args=[found.pk])
     assert url in client.get(reverse("admin:robots_foreigncode_changelist")).content.decode()
     assert "sets or clears every field" in client.get(url).content.decode()
-    assert asked == []
-    answer = client.post(url, follow=True)
-    assert asked == [(portal.pk, [robot.code], [robot.code], "of-operators")]
-    assert "is ours now" in answer.content.decode()
+    assert not Push.objects.exists()
+    answer = client.post(url)
+    push = Push.objects.get()
+    assert answer["Location"] == reverse("admin:robots_push_change", args=[push.pk])
+    assert (push.adopt, push.items.get().wanted[0]["action"], woken) == ([robot.code], "update", ["push"])
     auditor = signed_in("auditors")
     assert auditor.post(url).status_code == 403
     assert url not in auditor.get(reverse("admin:robots_foreigncode_changelist")).content.decode()
 
 
-def test_a_foreign_code_without_a_robot_of_ours_is_not_adopted(monkeypatch):
-    monkeypatch.setattr(admin_adopt, "push_portal", None)
+def test_a_foreign_code_without_a_robot_of_ours_is_not_adopted():
     client = signed_in("operators")
     found = ForeignCode.objects.create(portal=PortalFactory(), kind="robot", code="theirs", seen_at=NOW)
     answer = client.post(reverse("admin:robots_foreigncode_adopt", args=[found.pk]))
     assert "There is no published robot with this code" in answer.content.decode()
+    assert not Push.objects.exists()
+
+
+def test_an_older_version_goes_to_the_portals_that_are_ticked():
+    client = signed_in("operators")
+    robot = published()
+    first = robot.versions.get()
+    portal = PortalFactory(application=robot.application)
+    PortalFactory(application=robot.application)
+    robot.description = "Other words"
+    robot.save()
+    second = publish(robot)
+    Registration.objects.create(
+        robot=robot,
+        portal=portal,
+        wanted_version=second,
+        pushed_version=second,
+        pushed_kind="robot",
+        pushed_text=second.payload_text,
+        installation=portal.installation,
+    )
+    listed = client.get(reverse("admin:robots_robotversion_changelist")).content.decode()
+    assert f"{reverse('admin:robots_push')}?version={first.pk}" in listed
+    page = client.get(reverse("admin:robots_push"), {"version": first.pk})
+    text = page.content.decode()
+    assert "older than what is there" in text and f'value="{portal.pk}" checked' not in text
+    client.post(reverse("admin:robots_push"), {"version": first.pk, "robot": robot.pk, "portal": portal.pk})
+    item = PushItem.objects.get()
+    assert (item.portal_id, item.wanted[0]["version"], item.wanted[0]["number"]) == (portal.pk, first.pk, 1)
+
+
+def test_a_plan_for_the_portals_of_a_group():
+    client = signed_in("operators")
+    robot = published()
+    portal = PortalFactory(application=robot.application)
+    PortalFactory(application=robot.application)
+    group = PortalGroup.objects.create(name="canary")
+    portal.groups.add(group)
+    context = plan_of(client, robot=robot.pk, group=group.pk)
+    assert [plan["portal"].pk for plan in context["plans"]] == [portal.pk]
+
+
+def test_checks_are_ordered_not_made_in_the_page(woken):
+    client = signed_in("operators")
+    portal = PortalFactory()
+    gone = PortalFactory(state=Portal.State.UNINSTALLED)
+    answer = client.post(
+        "/admin/portals/portal/", {"action": "check_portals", "_selected_action": [portal.pk, gone.pk]}
+    )
+    check = Push.objects.get()
+    assert (check.kind, [item.portal_id for item in check.items.all()], woken) == (
+        "check",
+        [portal.pk],
+        ["push"],
+    )
+    assert answer["Location"] == reverse("admin:robots_push_change", args=[check.pk])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from typing import Any
 
@@ -9,12 +10,17 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from portals import errors
 from portals.client import PortalClient
+from portals.clock import db_now
 from portals.models import Portal
 from robots import plan as planning
 from robots.chosen import COULD_NOT, PENDING, check_codes, portals_named
 from robots.look import look, record
+from robots.models import Push
 from robots.plan import CHANGING, Action, PortalPlan, Step
 from robots.push import push_portal
+from robots.push_order import begin
+from robots.push_queue import end_push, note_others, save
+from robots.push_queue import record as record_end
 from robots.push_result import (
     ItemResult,
     PortalResult,
@@ -29,8 +35,12 @@ class Command(BaseCommand):
         "Makes portals match: adds, updates and deletes robots so that each holds the latest published "
         "version of every robot (removed ones are deleted). Needs no worker and no broker; pushes to one "
         "portal take turns. Safe to repeat. Exit codes: 0 done or nothing to do, 1 something was not done "
-        "(after all else was), 2 wrong use, 3 changes pending (--dry-run)."
+        "(after all else was), 2 wrong use, 3 changes pending (--dry-run). Each push is kept and can be read "
+        "in the admin."
     )
+
+    by = ""
+    push: Push | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--application", metavar="SLUG", help="portals of this application only")
@@ -70,6 +80,7 @@ class Command(BaseCommand):
         if not portals:
             self.stdout.write("No portal has the application installed: nothing to do.")
             return
+        self.by = person()
         ends = []
         for number, portal in enumerate(portals, 1):
             self.stdout.write(
@@ -78,18 +89,26 @@ class Command(BaseCommand):
             one = self._show_plan if options["dry_run"] else self._push
             ends.append(one(portal, codes or None, adopt))
             self.stdout.flush()
+        if self.push is not None:
+            end_push(self.push.pk)
         for end in (COULD_NOT, PENDING):
             if end in ends:
                 sys.exit(end)
 
     def _push(self, portal: Portal, codes: list[str] | None, adopt: list[str]) -> int:
+        stored = begin(portal, self.push, self.by, codes, adopt)
+        self.push = stored.push
         result = push_portal(
             portal,
             codes,
             adopt=adopt,
-            by="push_robots",
+            by=self.by,
             progress=lambda text: self.stdout.write(f"  … {text}"),
         )
+        record_end(stored, result)
+        stored.ended_at = db_now()
+        save(stored)
+        note_others(portal, result, self.push.pk)
         for item in result.items:
             self.stdout.write(f"  {_item(item)}")
         self._show_foreign(result)
@@ -131,6 +150,14 @@ class Command(BaseCommand):
         if step.action in CHANGING:
             for change in step.changes:
                 self.stdout.write(f"    {change}")
+
+
+def person() -> str:
+    """Who runs the command, as the machine knows them."""
+    try:
+        return getpass.getuser()[:150]
+    except (KeyError, OSError):
+        return "push_robots"
 
 
 def _item(item: ItemResult) -> str:

@@ -1,0 +1,235 @@
+"""Ordered pushes: carried out by whoever claims them, recorded by their own answers, resumable, cancellable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from portals import lease, wake
+from portals.clock import db_now
+from portals.models import Lease, Portal
+from robots import push_queue, work
+from robots.models import Push, PushItem, Registration
+from robots.push_order import cancel, order, order_check, planned, retry
+from robots.sweep import sweep
+from tests.robots.portal_lab import PortalLab
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    queues: list[str] = []
+    monkeypatch.setattr(wake, "wake", queues.append)
+    return queues
+
+
+def ordered(*labs: PortalLab, versions: Any = None) -> Push:
+    robots = list(labs[0].application.robots.prefetch_related("properties"))
+    portals = list(
+        Portal.objects.filter(pk__in=[lab.portal.pk for lab in labs]).select_related("application")
+    )
+    push = order(planned(portals, robots, versions), "anna")
+    assert push is not None
+    return push
+
+
+def ends(push: Push) -> list[str]:
+    push.refresh_from_db()
+    return [item.state for item in push.items.order_by("id")]
+
+
+def test_a_push_to_several_portals_is_carried_out_and_recorded(make_portal: Any) -> None:
+    first = make_portal()
+    second = make_portal(first.application)
+    first.robot("one")
+    first.robot("two")
+    push = ordered(first, second)
+    assert not Registration.objects.exists()
+    assert push_queue.work() == 2
+    assert ends(push) == ["done", "done"]
+    assert push.ended_at is not None
+    item = push.items.first()
+    assert item is not None
+    assert [(each["code"], each["action"], each["done"]) for each in item.outcomes] == [
+        ("one", "add", True),
+        ("two", "add", True),
+    ]
+    assert set(first.there()) == set(second.there()) == {"one", "two"}
+    assert push_queue.work() == 0
+
+
+def test_the_version_ordered_is_the_one_pushed(lab: PortalLab) -> None:
+    robot = lab.robot("discount", description="First words")
+    push_queue.carry_out(claimed(ordered(lab)))
+    lab.change(robot, description="Second words")
+    push_queue.carry_out(claimed(ordered(lab)))
+    assert lab.there()["discount"]["description"] == "Second words"
+    first = robot.versions.get(number=1)
+    assert ends(ordered(lab, versions={robot.pk: first})) == ["waiting"]
+    work.work()
+    assert lab.there()["discount"]["description"] == "First words"
+    assert lab.row("discount").wanted_version == first, "and it stays so: nothing pushes the latest by itself"
+
+
+def claimed(push: Push) -> PushItem:
+    item = push_queue._claim()
+    assert item is not None and item.push_id == push.pk
+    return item
+
+
+def test_what_a_portal_refuses_is_told_and_only_that_is_tried_again(lab: PortalLab) -> None:
+    lab.robot("good")
+    lab.robot("bad", subscription="wait")
+    lab.fault(
+        "error", error="ERROR_ACTIVITY_ADD_FAILURE", level="command", methods=["bizproc.robot.add"], count=1
+    )
+    push = ordered(lab)
+    work.push_queue.work()
+    assert ends(push) == ["failed"]
+    item = push.items.get()
+    (refused,) = [each for each in item.outcomes if not each["done"]]
+    assert refused["error_code"] == "ERROR_ACTIVITY_ADD_FAILURE"
+    again = retry(push, "boris")
+    assert again is not None and again.retry_of == push
+    assert [each["code"] for each in again.items.get().wanted] == [refused["code"]]
+    push_queue.work()
+    assert ends(again) == ["done"]
+    # The former push tells what became of what it had to leave.
+    assert ends(push) == ["done"]
+    assert retry(push, "boris") is None
+
+
+def test_a_portal_that_takes_nothing_holds_the_push_until_it_does(lab: PortalLab) -> None:
+    lab.robot("discount")
+    lab.lab.set(commercial=False)
+    push = ordered(lab)
+    push_queue.work()
+    assert ends(push) == ["held"]
+    assert "plan" in push.items.get().trouble
+    lab.lab.set(commercial=True)
+    Registration.objects.update(due_at=db_now())
+    Portal.objects.update(ask_again_at=None)
+    work.push_due()
+    assert set(lab.there()) == {"discount"}
+    assert ends(push) == ["done"]
+
+
+def test_the_rest_is_cancelled_and_what_a_portal_holds_is_let_go(make_portal: Any) -> None:
+    first = make_portal()
+    second = make_portal(first.application)
+    first.robot("discount")
+    push = ordered(first, second)
+    item = claimed(push)
+    row = Registration.objects.create(
+        robot=first.application.robots.get(),
+        portal=first.portal,
+        wanted_version_id=item.wanted[0]["version"],
+        due_at=db_now(),
+    )
+    PushItem.objects.filter(pk=item.pk).update(state="held")
+    assert cancel(push, "anna") == 2
+    assert ends(push) == ["cancelled", "cancelled"]
+    assert (push.cancelled_by, push.ended_at is not None) == ("anna", True)
+    row.refresh_from_db()
+    assert (row.due_at, row.wanted_version) == (None, None)
+    assert push_queue.work() == 0
+    assert first.there() == second.there() == {}
+    assert cancel(push, "anna") == 0
+
+
+def test_a_push_that_is_being_sent_is_not_cancelled(lab: PortalLab) -> None:
+    lab.robot("discount")
+    push = ordered(lab)
+    item = claimed(push)
+    assert cancel(push, "anna") == 0
+    push_queue.carry_out(item)
+    assert ends(push) == ["done"]
+
+
+def test_one_that_died_midway_is_taken_up_by_the_sweep(lab: PortalLab, woken: list[str]) -> None:
+    lab.robot("discount")
+    push = ordered(lab)
+    claimed(push)
+    held = lease.take(f"push:{lab.portal.pk}", 180)
+    assert held is not None
+    PushItem.objects.update(started_at=db_now() - 2 * push_queue.GRACE)
+    woken.clear()
+    sweep()
+    assert push_queue.work() == 0 and woken == [], "its portal's lease says that somebody works on it"
+    Lease.objects.filter(name=held.name).update(until=db_now() - push_queue.GRACE)
+    sweep()
+    assert woken == ["push"]
+    assert push_queue.work() == 1
+    assert ends(push) == ["done"]
+    assert push.items.get().tries == 2
+
+
+def test_whoever_was_overtaken_records_nothing(lab: PortalLab) -> None:
+    lab.robot("discount")
+    push = ordered(lab)
+    item = claimed(push)
+    PushItem.objects.update(tries=2)
+    push_queue.carry_out(item)
+    assert ends(push) == ["working"]
+
+
+def test_what_ends_its_process_each_time_is_given_up(lab: PortalLab) -> None:
+    lab.robot("discount")
+    push = ordered(lab)
+    PushItem.objects.update(tries=push_queue.MAX_TRIES)
+    push_queue.work()
+    assert ends(push) == ["failed"]
+    assert lab.there() == {}
+
+
+def test_two_pushes_to_one_portal_take_turns(lab: PortalLab) -> None:
+    lab.robot("discount")
+    first, second = ordered(lab), ordered(lab)
+    claimed(first)
+    assert push_queue._claim() is None, "the portal has its turn"
+    PushItem.objects.filter(push=first).update(started_at=db_now() - 2 * push_queue.GRACE)
+    assert push_queue.work() == 2
+    assert ends(first) == ends(second) == ["done"]
+
+
+def test_at_most_a_third_of_the_children_push(lab: PortalLab, settings: Any) -> None:
+    settings.WORKER_CONCURRENCY = 6
+    lab.robot("discount")
+    push = ordered(lab)
+    places = [push_queue._take_place(), push_queue._take_place()]
+    assert all(places) and push_queue._take_place() is None
+    assert push_queue.work() == 0 and ends(push) == ["waiting"]
+    assert places[0] is not None
+    places[0].release()
+    assert push_queue.work() == 1
+
+
+def test_the_portals_words_come_in_the_language_of_who_ordered(lab: PortalLab) -> None:
+    lab.robot("discount")
+    with translation.override("ru"):
+        push = ordered(lab)
+    Portal.objects.update(state=Portal.State.UNINSTALLED)
+    push_queue.work()
+    with translation.override("ru"):
+        said = translation.gettext("The application is not installed on this portal.")
+    assert push.items.get().trouble == said != "The application is not installed on this portal."
+
+
+def test_a_check_tells_what_differs(lab: PortalLab) -> None:
+    lab.robot("discount")
+    push_queue.carry_out(claimed(ordered(lab)))
+    check = order_check([lab.portal], "anna")
+    assert check is not None
+    push_queue.work()
+    assert ends(check) == ["done"]
+    lab.lab.rest("bizproc.robot.delete", {"CODE": "discount"})
+    check = order_check([lab.portal], "anna")
+    assert check is not None
+    push_queue.work()
+    assert ends(check) == ["failed"]
+    (told,) = check.items.get().outcomes
+    assert (told["code"], told["action"]) == ("discount", "missing")
+    assert lab.there() == {}
