@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
 from handlers.models import OPEN_STATES, Invocation, RefusedCall, State
+from handlers.spool import held as waiting_in_spool
 from portals.clock import db_now
 from portals.models import Bucket, PendingInstallation, Portal
 from robots.models import ForeignCode, Registration
@@ -25,38 +25,36 @@ class Queue:
 
 @dataclass(frozen=True)
 class Spool:
-    """What this machine's spool holds; `part` of SPOOL_MAX_MB (0 … 1)."""
+    """What this machine's spool holds; `part` of SPOOL_MAX_MB (0 … 1); `bad` calls need a person."""
 
-    files: int
+    calls: int
     bytes: int
     part: float
+    bad: int
 
 
 def queue() -> Queue:
     """Calls of portals in trouble, paused or uninstalled wait rightly, and are counted elsewhere."""
     now = db_now()
-    found = Invocation.objects.filter(
-        state__in=(State.RECEIVED, State.READY),
-        due_at__lte=now,
-        portal__state=Portal.State.INSTALLED,
-        portal__trouble="",
-        portal__paused_at=None,
-    ).aggregate(due=Count("id"), oldest=Min("due_at"))
-    oldest = found["oldest"]
-    return Queue(found["due"], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+    due, oldest = 0, None
+    # One state at a time: each has its partial index.
+    for state in (State.RECEIVED, State.READY):
+        found = Invocation.objects.filter(
+            state=state,
+            due_at__lte=now,
+            portal__state=Portal.State.INSTALLED,
+            portal__trouble="",
+            portal__paused_at=None,
+        ).aggregate(due=Count("id"), oldest=Min("due_at"))
+        due += found["due"]
+        oldest = min(filter(None, (oldest, found["oldest"])), default=None)
+    return Queue(due, max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
 
 
 def spool() -> Spool:
-    """Counted on the disk: the spool is what works without a database."""
-    files = size = 0
-    for folder, _folders, names in os.walk(settings.SPOOL_DIR):
-        for name in names:
-            try:
-                size += os.stat(os.path.join(folder, name)).st_size
-            except OSError:  # drained meanwhile
-                continue
-            files += 1
-    return Spool(files, size, size / (settings.SPOOL_MAX_MB * 1024 * 1024))
+    """Asked of the spool's own file: it is what works without a database."""
+    held = waiting_in_spool()
+    return Spool(held.calls, held.bytes, held.bytes / (settings.SPOOL_MAX_MB * 1024 * 1024), held.bad)
 
 
 def open_calls() -> dict[str, int]:
@@ -88,10 +86,8 @@ def last_call_id() -> int:
 
 def unconfirmed() -> tuple[int, int]:
     """(results whose arrival is still to be seen, of which the process is known to wait still)."""
-    owed = Invocation.objects.filter(confirm_at__isnull=False).aggregate(
-        all=Count("id"), stuck=Count("id", filter=Q(confirmation="stuck"))
-    )
-    return owed["all"], owed["stuck"]
+    owed = Invocation.objects.filter(confirm_at__isnull=False).count()
+    return owed, Invocation.objects.filter(confirmation="stuck").count()
 
 
 def portals() -> dict[tuple[str, str, str], int]:

@@ -50,7 +50,8 @@ def _details(database: str) -> dict[str, Any]:
         "broker": broker,
         "queue": None,
         "spool": {
-            "files": spool.files,
+            "calls": spool.calls,
+            "set_aside": spool.bad,
             "bytes": spool.bytes,
             "max_bytes": settings.SPOOL_MAX_MB * 1024 * 1024,
         },

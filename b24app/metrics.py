@@ -35,7 +35,8 @@ class Figures(Collector):
         yield _gauge("b24_database_up", "Whether the database answers.", self.database == probe.OK)
         yield _gauge("b24_broker_up", "Whether the broker answers.", self.broker == probe.OK)
         spool = figures.spool()
-        yield _gauge("b24_spool_files", "Files in this machine's spool.", spool.files)
+        yield _gauge("b24_spool_calls", "Calls in this machine's spool.", spool.calls)
+        yield _gauge("b24_spool_set_aside", "Of them those no database takes: a person must look.", spool.bad)
         yield _gauge("b24_spool_bytes", "Bytes in this machine's spool.", spool.bytes)
         yield _gauge("b24_spool_used_ratio", "Part of SPOOL_MAX_MB in use.", spool.part)
 
