@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from portals import panels
+from portals.account_panel import account_panel
+from portals.admin_deeds import forget_portals, pause_portals, resume_portals
 from portals.admin_forms import PortalForm, PortalSettingForm
+from portals.forget import LISTED, forgettable
 from portals.models import Portal, PortalSetting
 from portals.panels import BAD, OK, WARN, badge
-from portals.pause import pause, resume
 from portals.standing import STANDINGS, plan_words, standing, token_dies_at
 
 
@@ -38,9 +41,13 @@ class StandingFilter(admin.SimpleListFilter):
             ("plan", _("plan or payment lapsed")),
             ("paused", _("paused")),
             ("gone", _("uninstalled")),
+            ("forgotten", _("forgotten")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Portal]) -> QuerySet[Portal]:
+        if self.value() == "forgotten":
+            return queryset.filter(**STANDINGS["forgotten"])
+        queryset = queryset.filter(LISTED)
         return queryset.filter(**STANDINGS[self.value()]) if self.value() in STANDINGS else queryset
 
 
@@ -82,7 +89,7 @@ class PortalAdmin(admin.ModelAdmin):
     list_select_related = ["application"]
     list_per_page = 100
     inlines = [PortalSettingInline]
-    actions = ["pause_portals", "resume_portals"]
+    actions = [pause_portals, resume_portals, forget_portals]
     change_form_template = "admin/portals/portal/change_form.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -106,7 +113,6 @@ class PortalAdmin(admin.ModelAdmin):
             "member_id",
             "installed_at",
             "answered_at",
-            "other_applications",
         ]
         token = [
             "token_state",
@@ -140,8 +146,11 @@ class PortalAdmin(admin.ModelAdmin):
         portal = self.get_object(request, object_id)
         shown = []
         if portal is not None and self.has_view_permission(request, portal):
-            shown = [(panel.title, panel.show(portal, request)) for panel in panels.panels]
+            shown = [(_("Applications of this account"), account_panel(portal, request))]
+            shown += [(panel.title, panel.show(portal, request)) for panel in panels.panels]
         context = {**(extra_context or {}), "panels": [(title, html) for title, html in shown if html]}
+        if portal is not None:
+            context["deeds"] = self._deeds(request, portal)
         return super().change_view(request, object_id, form_url, context)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -151,27 +160,30 @@ class PortalAdmin(admin.ModelAdmin):
                 found[action.name] = (action.run, action.name, action.title)
         return found
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Pause: take calls in, send nothing"))
-    def pause_portals(self, request: HttpRequest, chosen: QuerySet[Portal]) -> None:
-        done = pause(chosen)
-        for portal in chosen:
-            self.log_change(request, portal, _("paused"))
-        self.message_user(
-            request,
-            ngettext("%(n)d portal paused.", "%(n)d portals paused.", done) % {"n": done},
-            messages.SUCCESS,
-        )
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Portal], *more: Any, **options: Any
+    ) -> HttpResponse | None:
+        """An action pressed on a portal's page leads back there, where the list itself would."""
+        answer: HttpResponse | None = super().response_action(request, queryset, *more, **options)
+        page = request.POST.get("from_page", "")
+        if not page.isdecimal() or answer is None or answer.status_code != 302:
+            return answer
+        if answer["Location"] not in (request.get_full_path(), reverse("admin:portals_portal_changelist")):
+            return answer
+        return HttpResponseRedirect(reverse("admin:portals_portal_change", args=[page]))
 
-    @admin.action(permissions=["change"], description=gettext_lazy("Resume: send what waits"))
-    def resume_portals(self, request: HttpRequest, chosen: QuerySet[Portal]) -> None:
-        done = resume(chosen)
-        for portal in chosen:
-            self.log_change(request, portal, _("resumed"))
-        self.message_user(
-            request,
-            ngettext("%(n)d portal resumed.", "%(n)d portals resumed.", done) % {"n": done},
-            messages.SUCCESS,
-        )
+    def _deeds(self, request: HttpRequest, portal: Portal) -> list[tuple[str, Any]]:
+        """(action, words) that make sense for this portal and person."""
+        names = []
+        if portal.state == Portal.State.INSTALLED:
+            names = [
+                *(each.name for each in panels.actions),
+                "resume_portals" if portal.paused_at else "pause_portals",
+            ]
+        if forgettable(Portal.objects.filter(pk=portal.pk)).exists():
+            names.append("forget_portals")
+        allowed = self.get_actions(request)
+        return [(name, allowed[name][2]) for name in names if name in allowed]
 
     @admin.display(description=gettext_lazy("state"))
     def how_it_stands(self, portal: Portal) -> SafeString:
@@ -235,20 +247,6 @@ class PortalAdmin(admin.ModelAdmin):
     @admin.display(description=gettext_lazy("plan"))
     def plan(self, portal: Portal) -> str:
         return plan_words(portal)
-
-    @admin.display(description=gettext_lazy("other applications on this account"))
-    def other_applications(self, portal: Portal) -> SafeString | str:
-        others = (
-            Portal.objects.filter(member_id=portal.member_id)
-            .exclude(pk=portal.pk)
-            .select_related("application")
-        )
-        return (
-            format_html_join(
-                ", ", '<a href="../../{}/change/">{}</a>', ((other.pk, other.application) for other in others)
-            )
-            or "–"
-        )
 
 
 def _shown_column(column: panels.Column) -> Callable[[Portal], Any]:

@@ -52,6 +52,8 @@ class Action:
 panels: list[Panel] = []
 columns: list[Column] = []
 actions: list[Action] = []
+# Called with each portal that a person has forgotten, in the same transaction: rooms drop what they hold of it.
+forgetters: list[Callable[[Portal], object]] = []
 
 
 def badge(tone: str, words: Any) -> SafeString:

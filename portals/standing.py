@@ -9,6 +9,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import F
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -68,6 +69,7 @@ STANDINGS: dict[str | None, dict[str, Any]] = {
     },
     "paused": {"paused_at__isnull": False},
     "gone": {"state": Portal.State.UNINSTALLED},
+    "forgotten": {"state": Portal.State.UNINSTALLED, "forgotten_at__gte": F("uninstalled_at")},
 }
 
 # Troubles that pass without anybody's doing.
@@ -86,6 +88,14 @@ class Remark:
 def standing(portal: Portal) -> list[Remark]:
     """Everything to say of it, the gravest first; never empty."""
     if portal.state == Portal.State.UNINSTALLED:
+        if is_forgotten(portal):
+            return [
+                Remark(
+                    OFF,
+                    _("forgotten %(when)s") % {"when": _when(portal.forgotten_at)},
+                    _("Its calls can be read until they are purged. Installed again, it is back."),
+                )
+            ]
         return [
             Remark(
                 OFF,
@@ -115,6 +125,13 @@ def standing(portal: Portal) -> list[Remark]:
     if not remarks or remarks[0].tone == INFO:
         remarks.insert(0, Remark(OK, _("installed and working")))
     return remarks
+
+
+def is_forgotten(portal: Portal) -> bool:
+    """Whether a person had it forgotten and it was not installed since."""
+    if portal.forgotten_at is None or portal.state != Portal.State.UNINSTALLED:
+        return False
+    return portal.uninstalled_at is None or portal.uninstalled_at <= portal.forgotten_at
 
 
 def plan_words(portal: Portal) -> str:

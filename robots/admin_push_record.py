@@ -118,9 +118,7 @@ class PushAdmin(ReadOnlyAdmin):
     def state_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The part of the page that changes, for the script that looks again."""
         push = self._push(request, str(pk))
-        answer = TemplateResponse(request, "admin/robots/push/state.html", told(push, request))
-        answer["Cache-Control"] = "no-store"
-        return answer
+        return TemplateResponse(request, "admin/robots/push/state.html", told(push, request))
 
     def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         push = self._push_to_change(request, pk)

@@ -147,6 +147,12 @@ def push_action(page: ModelAdmin, request: HttpRequest, chosen: QuerySet[Portal]
     return HttpResponseRedirect(f"{reverse('admin:robots_push')}?{query}")
 
 
+def forget(portal: Portal) -> None:
+    """Nothing is wanted there any more, and what it held is not looked for; versions and pushes stay."""
+    Registration.objects.filter(portal=portal).delete()
+    ForeignCode.objects.filter(portal=portal).delete()
+
+
 def append() -> None:
     """Called once, from AppConfig.ready."""
     permission = "robots.change_registration"
@@ -159,3 +165,4 @@ def append() -> None:
     panels.columns.append(panels.Column("robots", gettext_lazy("robots"), robots_there))
     panels.panels.append(panels.Panel(gettext_lazy("Robots on this portal"), registrations_panel))
     panels.panels.append(panels.Panel(gettext_lazy("Latest pushes and checks"), pushes_panel))
+    panels.forgetters.append(forget)
