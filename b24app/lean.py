@@ -42,8 +42,8 @@ class LeanPath:
         return response
 
     def _in_a_place(self, request: HttpRequest) -> HttpResponseBase:
-        """The answer, or 503 where other pages hold all the threads they may. A place is held until the answer
-        is sent: a long download holds its thread that long."""
+        """The answer, or 503 where other pages hold all the threads they may. A place is held until the
+        answer is sent: a long download holds its thread that long."""
         if not self.places.acquire(blocking=False):
             busy = HttpResponse(
                 _("The hub is busy. Try again in a few seconds.") + "\n",

@@ -101,6 +101,7 @@ def _copy_portals() -> None:
         return
     _copied_at = time.monotonic()
     intake_db.measure_clock()
+    known.read_needs()
     mark = intake_db.run(
         "SELECT COUNT(*), COALESCE(SUM(installation), 0), COALESCE(MAX(id), 0) FROM portals_portal", ()
     )[0]

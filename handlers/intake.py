@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from django.db import DatabaseError
 
-from handlers import intake_db, refusals, spool
+from handlers import intake_db, known, refusals, spool
 from handlers.accept import Refused, accept
 from handlers.incoming import Incoming
 from handlers.offers import offer_tokens
@@ -39,7 +39,7 @@ def take(call: Incoming, address: str) -> None:
         return
     failpoint("accept.committed")
     wake("compute")
-    if accepted.portal.needs_token and call.tokens:
+    if call.tokens and known.needs_token(accepted.portal):
         offer_tokens(accepted.portal, call)
 
 

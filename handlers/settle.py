@@ -49,6 +49,8 @@ def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settleme
     if error.code == "404" and age < SAVED_WITHIN:
         return back(row, min(1.0 + row.invocation.sends, 5.0), sent=True), note
     if error.code in _GONE:
+        if row.invocation.sends:
+            note.text += " Where the answer to an earlier send was lost, it may have gone on by that one."
         return _of(row, "sending", "refused", "process_gone", sent=True, ended=True), note
     if error.code == "ACCESS_DENIED":
         return _of(row, "sending", "refused", "token_refused", sent=True, ended=True), note

@@ -98,7 +98,10 @@ class PortalClient:
         if portal.state != Portal.State.INSTALLED:
             raise PortalTrouble("application_gone", "uninstalled", "The application is not installed there.")
         if portal.token_state in (Portal.Token.LOST, Portal.Token.NONE):
-            raise PortalTrouble("token_lost", "no_token", "There is no working token.")
+            lost = PortalTrouble("token_lost", "no_token", "There is no working token.")
+            # Or whoever has results for it would claim them again and again.
+            trouble.record(portal, lost)
+            raise lost
         if portal.trouble and not self.person and not trouble.may_ask(portal):
             raise PortalTrouble(portal.trouble, "waiting", portal.trouble_text)
 
@@ -189,6 +192,8 @@ class PortalClient:
             operating.note(portal.member_id, portal.application_id, method, times[key])
         for method in {commands[key][0] for key in read.results}:
             learn.answered(portal, method)
+        # `operating` is told of the commands, never of the batch itself (§4).
+        learn.edition(portal, next(iter(times.values()), None))
         for key, error in read.errors.items():
             method = commands[key][0]
             if isinstance(error, CommandRefused):

@@ -1,0 +1,133 @@
+"""A hub in one forked process: its door on a socket that outlives it, its worker and sweeps in one loop.
+
+What kills it takes all of it, as a machine that loses its power; a moment's fork stands for a start. The robot
+answers otherwise at each computation, so that a result computed twice and sent twice would show as doubled.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import handlers.intake
+from b24app.work import SWEEPS
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.db import connections
+from handlers import compute, delivery, drain, intake_db
+from portals import failpoint, wake
+from robots.job import Job, Outcome
+from robots.work import push_due
+
+# The loop calls what a message would; nobody publishes.
+wake.start = lambda: None  # type: ignore[assignment]  # a stand-in for the threads
+
+
+class _Door(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_args: Any) -> None:
+        pass
+
+
+class Restless:
+    """A runner whose robot gives another value each time: what is sent twice must still be the same."""
+
+    def run(self, job: Job, rest: object = None, time_limit: float = 0.0) -> Outcome:
+        value = f"{random.SystemRandom().random():.12f}"
+        # Text that a batch can't say (§4) goes in requests of its own.
+        return Outcome(
+            ok=True,
+            values={"total": f"$result[{value}]" if job.code == "alone" else value},
+            lines=["A line."],
+        )
+
+
+def listening() -> socket.socket:
+    """A socket of the parent's: while no hub lives, calls wait in its backlog."""
+    made = socket.create_server(("127.0.0.1", 0), backlog=512)
+    made.set_inheritable(True)
+    return made
+
+
+def start(
+    door: socket.socket,
+    offset: int,
+    armed: str,
+    marks: str,
+    away: bool = False,
+    extra: Callable[[], object] | None = None,
+) -> int:
+    """Forks a hub; its pid. `offset` seconds ahead, with failpoints `armed`; `away`: its door finds no
+    database; `extra`: what it does besides."""
+    connections.close_all()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        _live(door, offset, armed, marks, away, extra)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(3)
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    os.waitpid(pid, 0)
+
+
+def ended(pid: int) -> bool:
+    """Whether the hub died; then it is also waited for."""
+    return os.waitpid(pid, os.WNOHANG)[0] == pid
+
+
+def _live(
+    door: socket.socket,
+    offset: int,
+    armed: str,
+    marks: str,
+    away: bool,
+    extra: Callable[[], object] | None,
+) -> None:
+    settings.CLOCK_OFFSET_SECONDS = offset
+    compute._runner = Restless()  # type: ignore[assignment]  # what it does is all that is asked of a runner
+    failpoint.arm(armed, marks)
+    if away:
+        # The door alone finds the database away; the drain finds it back.
+        def nobody(_call: object) -> Any:
+            raise intake_db.Away("as the drill wants it")
+
+        handlers.intake.accept = nobody  # type: ignore[assignment]  # this process is the drill's
+    server = _Door(door.getsockname(), _Quiet, bind_and_activate=False)
+    server.socket = door
+    server.server_name, server.server_port = "127.0.0.1", door.getsockname()[1]
+    server.setup_environ()
+    server.set_app(get_wsgi_application())
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    parts: list[Callable[[], object]] = [drain.tend, compute.work, delivery.work, push_due, *SWEEPS.values()]
+    if extra is not None:
+        parts.append(extra)
+    while True:
+        for part in parts:
+            try:
+                part()
+            except Exception:
+                traceback.print_exc()
+                connections.close_all()
+        time.sleep(0.02)
