@@ -45,7 +45,8 @@ class Later(Passes):
 
 @dataclass(frozen=True)
 class Verified:
-    """`changed`: the portal was installed or updated by this claim, so its robots must be brought (back)."""
+    """`changed`: the portal was installed or updated by this claim, or got an administrator's token by it, so its
+    robots must be brought (back)."""
 
     portal: Portal
     changed: bool
@@ -181,9 +182,10 @@ def _settle(portal_id: int, claim: Claim, tokens: oauth.Tokens, is_admin: bool |
         row = Portal.objects.select_for_update(no_key=True).get(pk=portal_id)
         if row.state != Portal.State.INSTALLED:
             return False
+        # What waits for an administrator (a push, the events' binding) goes on at once.
+        changed = taken == _ALL or (is_admin is True and row.token_is_admin is not True)
         if row.access_token == tokens.access_token:
             row.token_is_admin = is_admin
-        changed = taken == _ALL
         if is_admin and taken != _ALL:
             if taken == _NOTHING:
                 _store(row, tokens, True)

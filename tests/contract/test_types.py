@@ -117,11 +117,11 @@ def test_s5_s6_s7_each_type_goes_in_and_comes_back(echo: Echo) -> None:
 
 @pytest.mark.parametrize("odd", ["list", "keys"])
 def test_s6_a_single_value_in_a_list_or_under_another_key_is_that_value(echo: Echo, odd: str) -> None:
-    assert echo(odd={name: odd for name in WHOLE}, **WHOLE) == TOLD
+    assert echo(odd=dict.fromkeys(WHOLE, odd), **WHOLE) == TOLD
 
 
 def test_s6_an_unset_value_is_an_empty_text_and_an_empty_list_vanishes(echo: Echo) -> None:
-    assert echo(odd={name: "empty" for name in WHOLE}, **WHOLE) == {name: [] for name in LISTS}
+    assert echo(odd=dict.fromkeys(WHOLE, "empty"), **WHOLE) == {name: [] for name in LISTS}
     assert echo() == {name: [] for name in LISTS}
 
 
