@@ -10,6 +10,7 @@ from celery import shared_task
 
 import handlers.compute
 import handlers.delivery
+import handlers.replay_orders
 import handlers.sweeper
 import portals.sweep
 import robots.sweep
@@ -26,6 +27,7 @@ _SWEEP_SECONDS = 60.0
 
 SWEEPS: dict[str, Callable[[], object]] = {
     "handlers": handlers.sweeper.sweep,
+    "replays": handlers.replay_orders.sweep,
     "robots": robots.sweep.sweep,
     "portals": lambda: portals.sweep.sweep(after=want_all),
 }
@@ -62,6 +64,7 @@ QUEUES: dict[str, Callable[[], object]] = {
     "compute": handlers.compute.work,
     "deliver": handlers.delivery.work,
     "push": robots.work.work,
+    "replay": handlers.replay_orders.work,
     "sweep": sweep,
 }
 

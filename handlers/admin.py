@@ -18,17 +18,21 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from handlers import log_pages, timeline, values_shown
+from handlers import log_pages, replay_orders, timeline, values_shown
+from handlers.admin_orders import ReplayOrderAdmin
 from handlers.admin_replay import DEEDS, RELEASE, REPLAY, decide_link, decide_view, links_for
 from handlers.log_search import search
-from handlers.models import Invocation, RefusedCall, Sending
+from handlers.models import Invocation, RefusedCall, ReplayOrder, Sending
 from portals.panels import BAD, INFO, OK, WARN, badge
 from portals.read_only import ReadOnlyAdmin
 
 RELATED_SHOWN = 20
 READ_FOR_RELATED = 1000
-# Their ids travel in an address.
-DECIDED_AT_ONCE = 200
+# Their ids travel in an address; more are an order of their own.
+DECIDED_AT_ONCE = 100
+
+
+admin.site.register(ReplayOrder, ReplayOrderAdmin)
 
 
 @admin.register(Invocation)
@@ -131,11 +135,12 @@ class InvocationAdmin(ReadOnlyAdmin):
         return self._decide(request, "release", chosen)
 
     def _decide(self, request: HttpRequest, deed: str, chosen: QuerySet[Invocation]) -> HttpResponse:
+        """A few are decided about at once; more become an order that is worked on in the background."""
         ids = list(chosen.order_by("-id").values_list("pk", flat=True)[: DECIDED_AT_ONCE + 1])
-        if len(ids) > DECIDED_AT_ONCE:
-            words = _("Only the newest %(n)d of them are listed here; the others come next.")
-            messages.info(request, words % {"n": DECIDED_AT_ONCE})
-        return HttpResponseRedirect(decide_link(deed, ids[:DECIDED_AT_ONCE]))
+        if len(ids) <= DECIDED_AT_ONCE:
+            return HttpResponseRedirect(decide_link(deed, ids))
+        order = replay_orders.draft(deed, chosen, request.user.get_username())
+        return HttpResponseRedirect(reverse("admin:handlers_replayorder_change", args=[order.pk]))
 
 
 def story_context(call: Invocation) -> dict[str, Any]:

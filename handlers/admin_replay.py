@@ -61,20 +61,22 @@ def decide_view(request: HttpRequest, deed: str) -> HttpResponse:
     return _ask(request, deed, calls, form)
 
 
+def about(deed: str) -> str:
+    """What the deed does, in a sentence."""
+    if deed == "replay":
+        return _("A new run of each call begins. Where a result is stored, that one is sent again.")
+    return _("Each process goes on with empty values and your words in its log.")
+
+
 def _ask(request: HttpRequest, deed: str, calls: QuerySet[Invocation], form: WhyForm) -> HttpResponse:
     found = list(calls)
     now = db_now()
     title = _("Replay") if deed == "replay" else _("Release")
-    about = (
-        _("A new run of each call begins. Where a result is stored, that one is sent again.")
-        if deed == "replay"
-        else _("Each process goes on with empty values and your words in its log.")
-    )
     context = {
         **admin.site.each_context(request),
         "opts": Invocation._meta,
         "title": title,
-        "about": about,
+        "about": about(deed),
         "calls": found[:LISTED],
         "more": max(0, len(found) - LISTED),
         "ids": [call.pk for call in found],

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+# A room's models are found here, wherever they are written.
+from handlers.order_record import ReplayOrder as ReplayOrder
 from portals.models import Portal
 from robots.models import RobotVersion
 

@@ -18,7 +18,7 @@ AUDITOR = {
         "view_foreigncode",
         "view_push",
     ],
-    "handlers": ["view_invocation", "view_attempt", "view_sending", "view_refusedcall"],
+    "handlers": ["view_invocation", "view_attempt", "view_sending", "view_refusedcall", "view_replayorder"],
 }
 OPERATOR = {
     "portals": ["change_portal"],

@@ -8,9 +8,9 @@ import json
 import pytest
 from django.urls import reverse
 
-from handlers.models import Attempt, Invocation, RefusedCall, Sending, State
+from handlers.models import Attempt, Invocation, RefusedCall, ReplayOrder, Sending, State
 from portals.models import PendingInstallation, Portal, PortalGroup, PortalSetting
-from robots.models import ForeignCode
+from robots.models import ForeignCode, Push, PushItem
 from tests.b24app.people import GROUPS, signed_in
 from tests.factories import NOW, InvocationFactory, PortalFactory, RegistrationFactory
 
@@ -28,8 +28,8 @@ SECRETS = [
 ]
 MODELS = {
     "portals": ["application", "portal", "portalgroup", "pendinginstallation"],
-    "robots": ["robot", "robotversion", "registration", "foreigncode"],
-    "handlers": ["invocation", "sending", "refusedcall"],
+    "robots": ["robot", "robotversion", "registration", "foreigncode", "push"],
+    "handlers": ["invocation", "sending", "refusedcall", "replayorder"],
 }
 PAGES = [(room, model) for room, models in MODELS.items() for model in models]
 
@@ -62,7 +62,11 @@ def world():
         body__call=json.dumps({"properties": {"amount": "5"}}),
     )
     Attempt.objects.create(invocation=call, step="compute", at=NOW, code="robot_error", text="It broke")
+    push = Push.objects.create(ordered_by="anna", ordered_at=NOW, codes=["discount"])
+    PushItem.objects.create(push=push, portal=portal, state="waiting")
     return {
+        "push": push,
+        "replayorder": ReplayOrder.objects.create(deed="replay", ordered_by="anna", ordered_at=NOW, total=1),
         "application": portal.application,
         "portal": portal,
         "portalgroup": PortalGroup.objects.create(name="canary"),
@@ -112,7 +116,7 @@ def test_staff_of_no_group_sees_nothing(world):
 
 
 @pytest.mark.parametrize("group", [*GROUPS, "superuser"])
-@pytest.mark.parametrize("model", ["invocation", "sending", "refusedcall"])
+@pytest.mark.parametrize("model", ["invocation", "sending", "refusedcall", "replayorder"])
 def test_the_log_is_written_by_nobody(world, group, model):
     client = signed_in(group)
     assert client.get(address("handlers", model, "add")).status_code == 403
@@ -123,7 +127,7 @@ def test_the_log_is_written_by_nobody(world, group, model):
     assert Invocation.objects.get().state == State.FAILED
 
 
-@pytest.mark.parametrize("model", ["robotversion", "registration"])
+@pytest.mark.parametrize("model", ["robotversion", "registration", "push"])
 def test_what_was_published_and_pushed_is_written_by_nobody(world, model):
     client = signed_in("superuser")
     assert client.get(address("robots", model, "add")).status_code == 403
