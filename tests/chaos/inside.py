@@ -19,11 +19,12 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import handlers.intake
-from b24app.work import SWEEPS
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
+
+import handlers.intake
+from b24app.work import SWEEPS
 from handlers import compute, delivery, drain, intake_db
 from portals import failpoint, wake
 from robots.job import Job, Outcome
