@@ -15,6 +15,7 @@ from portals import errors, finish, wake
 from portals.client import PortalClient
 from portals.clock import db_now
 from portals.models import Portal
+from robots import newcomer
 from robots import plan as planning
 from robots.look import Holding, look, record
 from robots.models import Registration, Robot, RobotVersion
@@ -37,9 +38,13 @@ Versions = Mapping[int, RobotVersion]
 
 def want_all(portal: Portal) -> None:
     """After an installation or an update: all that was wanted there is due at once, since placed robots are
-    blocked until then (contract §3). Makes no request; a portal never pushed to gets nothing by itself."""
-    wanted = Registration.objects.filter(portal=portal, wanted_version__isnull=False)
-    if wanted.update(due_at=db_now()):
+    blocked until then (contract §3). A portal never pushed to is given what the others have. Makes no request."""
+    registrations = Registration.objects.filter(portal=portal)
+    if registrations.exists():
+        due = registrations.filter(wanted_version__isnull=False).update(due_at=db_now())
+    else:
+        due = newcomer.greet(portal)
+    if due:
         wake.wake("push")
 
 
