@@ -130,7 +130,17 @@ def database(debug: bool) -> dict[str, Any]:
     elif engine == "postgresql":
         config["CONN_MAX_AGE"] = None
         # A dead database must be an error within moments, never a hang; so no pool either.
-        config["OPTIONS"] = {"connect_timeout": 2, **config.get("OPTIONS", {})}
+        # A process that is paused in a transaction must not hold its rows for ever; an address that swallows
+        # everything must not hold a thread for a quarter of an hour.
+        config["OPTIONS"] = {
+            "connect_timeout": 2,
+            "tcp_user_timeout": 20_000,
+            "keepalives_idle": 20,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "options": "-c idle_in_transaction_session_timeout=60000",
+            **config.get("OPTIONS", {}),
+        }
     else:
         raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
     return config

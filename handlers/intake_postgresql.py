@@ -20,7 +20,7 @@ GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 
 _local = threading.local()
 # What Django's own connections are made with and ours are not.
-_DJANGOS = ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "assume_role")
+_DJANGOS = ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "assume_role", "options")
 
 
 class _Bounded(psycopg.Connection[Any]):

@@ -6,6 +6,7 @@ answers otherwise at each computation, so that a result computed twice and sent 
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -30,6 +31,8 @@ from portals import failpoint, wake
 from robots.job import Job, Outcome
 from robots.work import push_due
 
+# Seconds by which all hubs are ahead of the database's clock: one number that every fork sees.
+ahead: Any = multiprocessing.Value("i", 0)
 # The loop calls what a message would; nobody publishes.
 wake.start = lambda: None  # type: ignore[assignment]  # a stand-in for the threads
 
@@ -54,6 +57,47 @@ class Restless:
             values={"total": f"$result[{value}]" if job.code == "alone" else value},
             lines=["A line."],
         )
+
+
+def follow_clock() -> None:
+    """In a fork: its clock goes ahead whenever the drill says so."""
+
+    def follow() -> None:
+        while True:
+            settings.CLOCK_OFFSET_SECONDS = ahead.value
+            time.sleep(0.02)
+
+    settings.CLOCK_OFFSET_SECONDS = ahead.value
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def fork(work: Callable[[], object]) -> int:
+    """Does `work` in a child; its pid. The child's status is 0 where it returned."""
+    connections.close_all()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        follow_clock()
+        work()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(3)
+
+
+def answer_for_ever(door: socket.socket) -> None:
+    """The web process of a hub; for `fork`."""
+    _open(door)
+    _loop([drain.tend])
+
+
+def work_for_ever(armed: str = "", marks: str = "") -> None:
+    """A worker of a hub; for `fork`."""
+    compute._runner = Restless()  # type: ignore[assignment]  # what it does is all that is asked of a runner
+    failpoint.arm(armed, marks)
+    _loop([drain.tend, compute.work, delivery.work, push_due, *SWEEPS.values()])
 
 
 def listening() -> socket.socket:
@@ -115,15 +159,23 @@ def _live(
             raise intake_db.Away("as the drill wants it")
 
         handlers.intake.accept = nobody  # type: ignore[assignment]  # this process is the drill's
+    _open(door)
+    parts: list[Callable[[], object]] = [drain.tend, compute.work, delivery.work, push_due, *SWEEPS.values()]
+    if extra is not None:
+        parts.append(extra)
+    _loop(parts)
+
+
+def _open(door: socket.socket) -> None:
     server = _Door(door.getsockname(), _Quiet, bind_and_activate=False)
     server.socket = door
     server.server_name, server.server_port = "127.0.0.1", door.getsockname()[1]
     server.setup_environ()
     server.set_app(get_wsgi_application())
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    parts: list[Callable[[], object]] = [drain.tend, compute.work, delivery.work, push_due, *SWEEPS.values()]
-    if extra is not None:
-        parts.append(extra)
+
+
+def _loop(parts: list[Callable[[], object]]) -> None:
     while True:
         for part in parts:
             try:
