@@ -33,6 +33,7 @@ def main() -> int:
             ("makemigrations --check", [*manage, "makemigrations", "--check", "--dry-run"]),
             ("check --deploy", [*manage, "check", "--deploy", "--fail-level", "WARNING"]),
             ("OpenAPI schema", [*manage, *schema]),
+            ("contract coverage", [python, "scripts/contract_coverage.py"]),
         ]
         failed = [name for name, command in checks if not _passes(name, command, production)]
     print(

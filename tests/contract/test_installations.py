@@ -39,6 +39,7 @@ def arrives(office: Office, name: str, code: str = "double") -> Invocation:
     return row
 
 
+@pytest.mark.contract("2.1", "2.7")
 @pytest.mark.parametrize("server", ["west", "ru"])
 def test_s2_both_token_servers_confirm_and_renew(office: Office, settings: Any, server: str) -> None:
     office.robot()
@@ -51,6 +52,7 @@ def test_s2_both_token_servers_confirm_and_renew(office: Office, settings: Any, 
     assert killed(office, name) == 0
 
 
+@pytest.mark.contract("2.2")
 def test_s2_a_form_that_names_a_third_server_leads_nobody_there(office: Office) -> None:
     attacker = Attacker()
     try:
@@ -77,6 +79,7 @@ def post_to(office: Office, path: str, fields: dict[str, str]) -> Any:
     return requests.post(f"{office.hub_url}/b24/{office.slug}/{path}", data=fields, timeout=20)
 
 
+@pytest.mark.contract("3.10", "3.12")
 def test_s3_the_former_application_token_is_taken_for_ten_minutes_after_an_update(
     office: Office, settings: Any
 ) -> None:
@@ -99,6 +102,7 @@ def test_s3_the_former_application_token_is_taken_for_ten_minutes_after_an_updat
     arrives(office, name)
 
 
+@pytest.mark.contract("3.11", "3.10")
 def test_s3_a_reinstallation_replaces_the_application_token_and_an_uninstall_ends_it_at_once(
     office: Office,
 ) -> None:
@@ -117,6 +121,7 @@ def test_s3_a_reinstallation_replaces_the_application_token_and_an_uninstall_end
     arrives(office, name)
 
 
+@pytest.mark.contract("3.6")
 def test_s3_a_verified_form_of_an_employee_changes_no_token(office: Office) -> None:
     name = office.new_portal()
     before = office.install(name)
@@ -127,7 +132,8 @@ def test_s3_a_verified_form_of_an_employee_changes_no_token(office: Office) -> N
         assert getattr(after, field) == getattr(before, field), field
 
 
-def test_s4_two_applications_on_one_account_have_one_bucket_and_two_tokens(
+@pytest.mark.contract("1.2", "4.8")
+def test_s1_s4_two_applications_on_one_account_have_one_bucket_and_two_tokens(
     make_office: Callable[[], Office],
 ) -> None:
     one, other = make_office(), make_office()
@@ -148,6 +154,7 @@ def test_s4_two_applications_on_one_account_have_one_bucket_and_two_tokens(
     assert post(mine, wrong).status_code == 403
 
 
+@pytest.mark.contract("5.1", "7.2")
 def test_s5_s7_with_an_employees_token_results_go_out_and_a_push_waits_with_a_sentence(
     office: Office,
 ) -> None:
@@ -170,6 +177,7 @@ def test_s5_s7_with_an_employees_token_results_go_out_and_a_push_waits_with_a_se
     assert office.control.robots(name, office.client_id)["double"]["description"]
 
 
+@pytest.mark.contract("4.16")
 def test_s4_an_administrator_dismissed_keeps_what_waits_until_another_opens_the_application(
     office: Office, settings: Any
 ) -> None:
@@ -189,6 +197,7 @@ def test_s4_an_administrator_dismissed_keeps_what_waits_until_another_opens_the_
     office.finished(name, number)
 
 
+@pytest.mark.contract("5.2")
 def test_s5_a_plan_without_workflows_has_robots_but_no_activities(office: Office) -> None:
     office.robot("double")
     office.robot("act", kind="activity")
@@ -202,6 +211,7 @@ def test_s5_a_plan_without_workflows_has_robots_but_no_activities(office: Office
     arrives(office, name)
 
 
+@pytest.mark.contract("4.16")
 @pytest.mark.parametrize(
     ("lapse", "back", "trouble"),
     [
@@ -233,7 +243,8 @@ def test_s4_what_lapsed_and_came_back_lost_nothing(
     assert office.row(name).trouble == ""
 
 
-def test_s4_an_unpaid_application_is_the_portals_trouble_and_passes(office: Office, settings: Any) -> None:
+@pytest.mark.contract("3.15")
+def test_s3_s4_an_unpaid_application_is_the_portals_trouble_and_passes(office: Office, settings: Any) -> None:
     office.robot()
     name = office.start()
     number, row = office.run(name)
@@ -247,6 +258,7 @@ def test_s4_an_unpaid_application_is_the_portals_trouble_and_passes(office: Offi
     office.finished(name, number)
 
 
+@pytest.mark.contract("1.5")
 @pytest.mark.parametrize(("edition", "cloud"), [("cloud", True), ("box", False)])
 def test_s1_box_and_cloud_are_told_apart_and_both_served(office: Office, edition: str, cloud: bool) -> None:
     office.robot()
@@ -255,6 +267,7 @@ def test_s1_box_and_cloud_are_told_apart_and_both_served(office: Office, edition
     assert office.row(name).is_cloud is cloud
 
 
+@pytest.mark.contract("1.1")
 @pytest.mark.parametrize("status", [302, 301])
 def test_s1_a_moved_domain_is_found_by_the_token_server(office: Office, status: int) -> None:
     office.robot()
@@ -277,6 +290,7 @@ def check_robots() -> int:
     return 0
 
 
+@pytest.mark.contract("5.21")
 def test_s5_a_changed_public_url_is_drift_until_a_push_mends_it_and_events_are_bound_again(
     office: Office, settings: Any
 ) -> None:
@@ -293,6 +307,7 @@ def test_s5_a_changed_public_url_is_drift_until_a_push_mends_it_and_events_are_b
     assert check_robots() == 0
 
 
+@pytest.mark.contract("2.8")
 def test_s2_a_portal_quiet_for_more_than_180_days_is_not_lost(office: Office, settings: Any) -> None:
     office.robot()
     name = office.start()
@@ -304,6 +319,7 @@ def test_s2_a_portal_quiet_for_more_than_180_days_is_not_lost(office: Office, se
     assert killed(office, name) == 0
 
 
+@pytest.mark.contract("2.13")
 def test_s2_a_restored_backup_uses_no_spent_token_and_recovers_by_the_next_call(
     office: Office, settings: Any
 ) -> None:
@@ -338,6 +354,7 @@ def test_s2_a_restored_backup_uses_no_spent_token_and_recovers_by_the_next_call(
     assert killed(office, name) == 0
 
 
+@pytest.mark.contract("2.13")
 def test_s2_a_restored_backup_whose_token_is_still_good_is_confirmed_without_spending_it(
     office: Office,
 ) -> None:
@@ -350,3 +367,84 @@ def test_s2_a_restored_backup_whose_token_is_still_good_is_confirmed_without_spe
     assert office.row(name).token_state == "working"
     assert office.control.stats(name)["token_exchanges"] == before
     arrives(office, name)
+
+
+@pytest.mark.contract("2.5")
+@pytest.mark.parametrize("separator", [",", " "])
+def test_s2_a_scope_list_is_read_by_commas_and_by_spaces(office: Office, separator: str) -> None:
+    office.control.post("servers/west", scope_separator=separator)
+    try:
+        assert office.install(office.new_portal(server="west")).scope == "bizproc,crm"
+    finally:
+        office.control.post("servers/west", scope_separator=",")
+
+
+@pytest.mark.contract("1.4", "7.1")
+@pytest.mark.parametrize("generation", ["background", "at_once"])
+def test_s1_s7_both_generations_are_served(office: Office, generation: str) -> None:
+    office.robot()
+    name = office.start(generation=generation)
+    arrives(office, name)
+
+
+@pytest.mark.contract("3.16")
+def test_s3_a_result_computed_before_a_reinstallation_arrives_after_it(office: Office, settings: Any) -> None:
+    office.robot()
+    name = office.start()
+    number, row = office.run(name)
+    office.control.post(f"portals/{name}/uninstall", client_id=office.client_id)
+    until(lambda: office.row(name).state == "uninstalled", "the uninstall is in", 20)
+    office.work()
+    row.refresh_from_db()
+    assert row.state == "ready"
+    office.install(name)
+    for _ in range(2):
+        office.later(61, settings)
+        office.work()
+    office.finished(name, number)
+
+
+@pytest.mark.contract("4.15")
+def test_s4_what_a_batch_did_not_reach_is_sent_again(office: Office, settings: Any) -> None:
+    office.robot()
+    name = office.start(generation="at_once", continuation_seconds=0.2, request_seconds=0.5)
+    runs = [office.run(name, properties={"amount": str(n)}) for n in range(6)]
+    office.work()
+    assert Invocation.objects.filter(state="ready").exists()
+    for _ in range(8):
+        office.later(61, settings)
+        office.work()
+    for number, _row in runs:
+        office.finished(name, number)
+    stats = office.control.stats(name)
+    assert (stats["doubled"], stats["distinct"]) == (0, 6)
+
+
+@pytest.mark.contract("5.4")
+def test_s5_a_handler_without_a_dot_in_its_host_is_refused_and_told(office: Office, settings: Any) -> None:
+    office.robot()
+    name = office.new_portal()
+    office.install(name)
+    settings.PUBLIC_URL = "http://localhost:8000"
+    office.push(name)
+    refused = Registration.objects.get()
+    assert refused.error_code == "ERROR_WRONG_HANDLER_URL"
+    assert "PUBLIC_URL" in advice(refused.error_code)
+    assert office.codes(name) == []
+
+
+@pytest.mark.contract("9.1")
+def test_s9_a_burst_is_one_row_a_call(office: Office) -> None:
+    office.robot()
+    name = office.start()
+    office.control.post(
+        f"portals/{name}/burst",
+        client_id=office.client_id,
+        code="double",
+        count=60,
+        properties={"amount": "1"},
+    )
+    until(lambda: Invocation.objects.count() == 60, "the burst is in", 60)
+    stats = until(lambda: (s := office.control.stats(name))["handler_ok"] == 60 and s, "all answered", 30)
+    assert stats["handler_failed"] == 0
+    assert not Invocation.objects.filter(repeats__gt=0).exists()

@@ -98,6 +98,7 @@ def as_told(tree: Any) -> Any:
     return tree.decode("utf-8", "replace").replace("\0", "")
 
 
+@pytest.mark.contract("6.17")
 @settings(max_examples=4000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs=forms)
 @example(pairs=[(b"properties[x][]", b"1"), (b"properties[x][5]", b"2"), (b"properties[x][]", b"3")])
@@ -127,6 +128,7 @@ READ = {
 }
 
 
+@pytest.mark.contract("6.17")
 def test_s6_a_form_written_by_http_build_query_is_taken_whole(
     php: Php, portal: Portal, version: RobotVersion
 ) -> None:

@@ -111,20 +111,24 @@ TOLD: dict[str, Any] = {
 }
 
 
+@pytest.mark.contract("5.11", "6.9", "6.13", "6.14", "7.18")
 def test_s5_s6_s7_each_type_goes_in_and_comes_back(echo: Echo) -> None:
     assert echo(**WHOLE) == TOLD
 
 
+@pytest.mark.contract("6.7")
 @pytest.mark.parametrize("odd", ["list", "keys"])
 def test_s6_a_single_value_in_a_list_or_under_another_key_is_that_value(echo: Echo, odd: str) -> None:
     assert echo(odd=dict.fromkeys(WHOLE, odd), **WHOLE) == TOLD
 
 
+@pytest.mark.contract("6.6", "6.7")
 def test_s6_an_unset_value_is_an_empty_text_and_an_empty_list_vanishes(echo: Echo) -> None:
     assert echo(odd=dict.fromkeys(WHOLE, "empty"), **WHOLE) == {name: [] for name in LISTS}
     assert echo() == {name: [] for name in LISTS}
 
 
+@pytest.mark.contract("6.8", "6.9")
 def test_s6_bools_as_digits_and_dates_as_iso_with_offset(echo: Echo) -> None:
     assert echo(odd={"flag": "digit"}, flag=False)["flag"] == "N"
     assert echo(odd={"flag": "digit"}, flag=True)["flag"] == "Y"
@@ -133,6 +137,7 @@ def test_s6_bools_as_digits_and_dates_as_iso_with_offset(echo: Echo) -> None:
     assert told["day"] == "2026-11-24T00:00:00-05:00"
 
 
+@pytest.mark.contract("6.9", "6.11")
 @pytest.mark.parametrize(
     ("written", "told"),
     [
@@ -151,6 +156,7 @@ def test_s6_site_times_with_am_and_pm_across_the_change_of_clocks(
     assert echo(moment=written)["moment"] == told
 
 
+@pytest.mark.contract("6.10")
 def test_s6_the_date_format_is_learned_from_a_value_with_one_reading(echo: Echo) -> None:
     portal = Portal.objects.get()
     assert (portal.date_format, portal.date_format_source) == ("DMY", "default")
@@ -197,12 +203,14 @@ REFERENCES = [
 ]
 
 
+@pytest.mark.contract("4.12")
 @pytest.mark.parametrize("text", REFERENCES)
 def test_s4_text_that_reads_like_a_reference_arrives_untouched(echo: Echo, text: str) -> None:
     told = echo(line=text, words=text, tags=[text, "plain"], place=text)
     assert (told["line"], told["words"], told["tags"], told["place"]) == (text, text, [text, "plain"], text)
 
 
+@pytest.mark.contract("6.13")
 @pytest.mark.parametrize(
     ("written", "told"),
     [
@@ -219,11 +227,13 @@ def test_s6_users_and_groups_in_each_spelling(echo: Echo, written: str, told: st
     assert echo(people=[written, "user_9"])["people"] == [told, "user_9"]
 
 
+@pytest.mark.contract("6.14")
 def test_s6_a_file_is_its_id_or_its_address(echo: Echo) -> None:
     for file in ("1742", "https://p.bitrix24.com/disk/1?token=a&b=c"):
         assert echo(doc=file)["doc"] == file
 
 
+@pytest.mark.contract("6.12")
 @pytest.mark.parametrize("written", ["1e5", "-0.10", "+7", "0001", ".5", "9" * 30])
 def test_s6_numbers_with_a_dot(echo: Echo, written: str) -> None:
     from decimal import Decimal

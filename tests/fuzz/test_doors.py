@@ -47,6 +47,7 @@ def _fields(door: str, rig: Rig) -> dict[str, str]:
     return frame_fields(rig.member_id, token)
 
 
+@pytest.mark.contract("3.5", "6.18")
 @pytest.mark.parametrize("door", ["handler/", "install/", "", "settings/"])
 def test_s3_s6_forms_of_strangers(world: tuple[Rig, Attacker], door: str) -> None:
     rig, attacker = world
@@ -65,6 +66,7 @@ def test_s3_s6_forms_of_strangers(world: tuple[Rig, Attacker], door: str) -> Non
     assert not Invocation.objects.exclude(portal=rig.portal).exists()
 
 
+@pytest.mark.contract("3.9")
 @pytest.mark.parametrize("event", ["ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL"])
 def test_s3_events_of_strangers_change_nothing(world: tuple[Rig, Attacker], event: str) -> None:
     rig, attacker = world
@@ -77,6 +79,7 @@ def test_s3_events_of_strangers_change_nothing(world: tuple[Rig, Attacker], even
     knock()
 
 
+@pytest.mark.contract("6.18")
 def test_s6_without_its_token_no_form_becomes_a_row(world: tuple[Rig, Attacker]) -> None:
     rig, attacker = world
     rig.robot()

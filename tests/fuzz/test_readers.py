@@ -483,6 +483,7 @@ methods = st.sampled_from(["bizproc.event.send", "bizproc.robot.add", "batch", "
 COMMANDS: batch.Commands = {"a": ("bizproc.event.send", {}), "b": ("bizproc.workflow.instances", {})}
 
 
+@pytest.mark.contract("4.2")
 @tried(800)
 @given(status=statuses, body=bodies, method=methods)
 @example(
@@ -504,6 +505,7 @@ def test_s4_an_answer_is_read_or_a_rest_error(status: int, body: bytes, method: 
         assert set(read.results) | set(read.errors) == set(COMMANDS)
 
 
+@pytest.mark.contract("2.4")
 @tried(400)
 @given(told=jsons)
 @example(

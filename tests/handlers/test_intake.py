@@ -19,6 +19,7 @@ from tests.handlers.calls import FORM, form, post
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.contract("6.1", "6.4")
 def test_s6_a_call_is_one_row_and_200(portal: Portal, version: RobotVersion) -> None:
     response = post(portal, version=version.pk)
     assert response.status_code == 200
@@ -28,6 +29,7 @@ def test_s6_a_call_is_one_row_and_200(portal: Portal, version: RobotVersion) -> 
     assert row.waits and row.deadline is None and row.repeats == 0
 
 
+@pytest.mark.contract("6.5", "6.16")
 def test_s6_no_token_is_kept_and_the_event_token_is_encrypted(portal: Portal, version: RobotVersion) -> None:
     fields = form(portal)
     post(portal, fields, version.pk)
@@ -37,6 +39,7 @@ def test_s6_no_token_is_kept_and_the_event_token_is_encrypted(portal: Portal, ve
         assert secret.encode() not in bytes(body.event_token)
 
 
+@pytest.mark.contract("6.3")
 def test_s6_a_repeat_is_the_same_call(portal: Portal, version: RobotVersion) -> None:
     fields = form(portal)
     assert [post(portal, fields, version.pk).status_code for _ in range(3)] == [200, 200, 200]
@@ -62,6 +65,7 @@ def test_the_database_holds_one_row_a_token_and_run(portal: Portal, version: Rob
     assert Invocation.objects.get().repeats == 5
 
 
+@pytest.mark.contract("6.15")
 def test_s6_wait_and_deadline_are_counted_from_ts(portal: Portal, version: RobotVersion) -> None:
     post(portal, version=version.pk, timeout_duration=86400)
     row = Invocation.objects.get()
@@ -76,11 +80,13 @@ def test_s6_an_absurd_ts_is_the_time_of_receipt(portal: Portal, version: RobotVe
     assert row.called_at == row.received_at
 
 
+@pytest.mark.contract("5.7")
 def test_s5_a_missing_use_subscription_does_not_wait(portal: Portal, version: RobotVersion) -> None:
     post(portal, version=version.pk, use_subscription=None)
     assert Invocation.objects.get().waits is False
 
 
+@pytest.mark.contract("3.9")
 @pytest.mark.parametrize(
     ("change", "status", "reason"),
     [
@@ -140,6 +146,7 @@ def test_s3_a_changed_application_token_is_seen_at_once(portal: Portal, version:
     assert post(portal, version=version.pk, **{"auth[application_token]": "second-token"}).status_code == 200
 
 
+@pytest.mark.contract("3.10")
 @pytest.mark.parametrize(("minutes", "status"), [(5, 200), (-1, 403)])
 def test_s3_the_former_token_is_taken_for_a_while(
     portal: Portal, version: RobotVersion, minutes: int, status: int
@@ -183,6 +190,7 @@ def test_an_unknown_code_is_kept_as_failed_and_answered_200(portal: Portal) -> N
     assert row.ended_at is not None
 
 
+@pytest.mark.contract("6.18")
 @pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [
@@ -196,7 +204,7 @@ def test_an_unknown_code_is_kept_as_failed_and_answered_200(portal: Portal) -> N
         ("auth[member_id]=\0&auth[application_token]=a&event_token=b", FORM, 400),
     ],
 )
-def test_rubbish_gets_a_sentence(portal: Portal, body: str, content_type: str, status: int) -> None:
+def test_s6_rubbish_gets_a_sentence(portal: Portal, body: str, content_type: str, status: int) -> None:
     response = Client().post(f"/b24/{portal.application.slug}/handler/", body, content_type=content_type)
     assert response.status_code == status
     assert response.json()["error_description"]

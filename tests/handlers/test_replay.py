@@ -42,7 +42,8 @@ def test_a_replay_of_a_failed_call_computes_anew_and_the_former_run_stays(rig: R
     assert (note.code, note.actor, note.text) == ("replay", "anna", "the robot is mended")
 
 
-def test_a_replay_sends_the_stored_result_again_never_another(rig: Rig) -> None:
+@pytest.mark.contract("7.9")
+def test_s7_a_replay_sends_the_stored_result_again_never_another(rig: Rig) -> None:
     rig.robot()
     rig.run()
     arrived()

@@ -46,7 +46,8 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Any:
     return switch
 
 
-def test_away_from_the_database_a_known_call_is_kept_verified_and_answered_200(
+@pytest.mark.contract("6.2")
+def test_s6_away_from_the_database_a_known_call_is_kept_verified_and_answered_200(
     portal: Portal, version: RobotVersion, away: Any
 ) -> None:
     drain.tend()  # the copy of whom we know is on the disk from now on
@@ -177,6 +178,7 @@ def test_a_call_that_the_database_refuses_as_data_is_set_aside(
     assert spool.held().bad == 1
 
 
+@pytest.mark.contract("3.17")
 def test_s3_calls_of_an_installation_that_waits_for_the_token_server_are_kept(
     portal: Portal, version: RobotVersion
 ) -> None:

@@ -42,6 +42,7 @@ def clock(control: Any) -> Any:
     control.post("clock", offset=0)
 
 
+@pytest.mark.contract("6.1", "7.1")
 def test_s6_s7_a_call_is_computed_and_its_result_arrives(rig: Rig) -> None:
     rig.robot()
     number = rig.run()
@@ -52,6 +53,7 @@ def test_s6_s7_a_call_is_computed_and_its_result_arrives(rig: Rig) -> None:
     assert float(finished(rig, number)["steps"][0]["values"]["total"]) == 42
 
 
+@pytest.mark.contract("7.11", "7.15")
 def test_s7_a_result_that_arrived_is_confirmed_by_a_look(rig: Rig, settings: Any) -> None:
     rig.robot()
     finished_number = rig.run()
@@ -69,6 +71,7 @@ def test_s7_a_result_that_arrived_is_confirmed_by_a_look(rig: Rig, settings: Any
     assert row.sends == 1 and rig.stats()["sends"] == 1
 
 
+@pytest.mark.contract("7.12")
 def test_s7_not_listed_before_30_seconds_proves_nothing(rig: Rig, settings: Any) -> None:
     rig.robot()
     rig.run()
@@ -79,6 +82,7 @@ def test_s7_not_listed_before_30_seconds_proves_nothing(rig: Rig, settings: Any)
     assert Invocation.objects.get().confirmation == Confirmation.LOOK
 
 
+@pytest.mark.contract("7.6", "7.13")
 def test_s7_a_result_lost_to_an_unsaved_process_is_sent_again(
     make_rig: Callable[..., Rig], settings: Any
 ) -> None:
@@ -100,6 +104,7 @@ def test_s7_a_result_lost_to_an_unsaved_process_is_sent_again(
     assert rig.stats()["doubled"] == 0
 
 
+@pytest.mark.contract("7.7", "7.13")
 def test_s7_a_locked_process_gets_it_once_it_is_free(make_rig: Callable[..., Rig], settings: Any) -> None:
     rig = make_rig(save=0)
     rig.robot()
@@ -115,6 +120,7 @@ def test_s7_a_locked_process_gets_it_once_it_is_free(make_rig: Callable[..., Rig
     assert rig.stats()["doubled"] == 0
 
 
+@pytest.mark.contract("7.14")
 def test_s7_a_process_that_went_on_to_its_next_step_gets_one_quiet_repeat(rig: Rig, settings: Any) -> None:
     rig.robot()
     rig.robot("elsewhere", handler="http://127.0.0.1:9/nobody/")
@@ -133,6 +139,7 @@ def test_s7_a_process_that_went_on_to_its_next_step_gets_one_quiet_repeat(rig: R
     assert rig.process(number)["state"] == "waiting"
 
 
+@pytest.mark.contract("7.16")
 def test_s7_where_nobody_can_look_one_quiet_repeat_is_all(
     make_rig: Callable[..., Rig], settings: Any
 ) -> None:
@@ -151,6 +158,7 @@ def test_s7_where_nobody_can_look_one_quiet_repeat_is_all(
     assert (row.confirmation, row.sends, row.confirmed_at) == (Confirmation.UNOBSERVABLE, 2, None)
 
 
+@pytest.mark.contract("7.15")
 @pytest.mark.parametrize("filter_ids", ["all", "none", "one"])
 def test_s7_a_filter_that_is_not_understood_never_sends_for_ever(
     make_rig: Callable[..., Rig], settings: Any, filter_ids: str
@@ -171,6 +179,7 @@ def test_s7_a_filter_that_is_not_understood_never_sends_for_ever(
     assert rig.stats()["waiting"] == 0
 
 
+@pytest.mark.contract("7.6")
 @pytest.mark.parametrize("text", [False, True])
 def test_s7_at_once_an_early_404_passes(make_rig: Callable[..., Rig], settings: Any, text: bool) -> None:
     rig = make_rig(generation="at_once", save=4, error_404_as_text=text)
@@ -186,6 +195,7 @@ def test_s7_at_once_an_early_404_passes(make_rig: Callable[..., Rig], settings: 
     assert Portal.objects.get().send_delay > 0
 
 
+@pytest.mark.contract("7.5")
 def test_s7_at_once_a_late_404_is_the_end(make_rig: Callable[..., Rig], settings: Any) -> None:
     rig = make_rig(generation="at_once")
     rig.robot()
@@ -199,6 +209,7 @@ def test_s7_at_once_a_late_404_is_the_end(make_rig: Callable[..., Rig], settings
     assert row.attempts.get().code == "404"
 
 
+@pytest.mark.contract("7.7")
 def test_s7_at_once_423_is_tried_until_it_is_free(make_rig: Callable[..., Rig], settings: Any) -> None:
     rig = make_rig(generation="at_once")
     rig.robot()
@@ -211,6 +222,7 @@ def test_s7_at_once_423_is_tried_until_it_is_free(make_rig: Callable[..., Rig], 
     assert {a.code for a in Attempt.objects.all()} == {"423"}
 
 
+@pytest.mark.contract("7.8")
 @pytest.mark.parametrize(
     ("error", "state", "cause"), [("499", "refused", "process_gone"), ("402", "ready", "")]
 )
@@ -230,6 +242,7 @@ def test_s7_at_once_499_ends_and_402_is_the_portals_trouble(
         assert Portal.objects.get().trouble == Portal.Trouble.LICENCE
 
 
+@pytest.mark.contract("7.3")
 def test_s7_a_wrong_signature_is_final(rig: Rig) -> None:
     from portals.crypto import encrypt
 
@@ -246,6 +259,7 @@ def test_s7_a_wrong_signature_is_final(rig: Rig) -> None:
     assert Portal.objects.get().trouble == ""
 
 
+@pytest.mark.contract("4.16")
 def test_s4_a_lapsed_plan_is_the_portals_trouble_and_keeps_what_waits(rig: Rig, settings: Any) -> None:
     rig.robot()
     number = rig.run()
@@ -262,6 +276,7 @@ def test_s4_a_lapsed_plan_is_the_portals_trouble_and_keeps_what_waits(rig: Rig, 
     finished(rig, number)
 
 
+@pytest.mark.contract("4.17")
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "503", "500", "html"])
 def test_s4_what_passes_is_sent_again_and_arrives_once(rig: Rig, settings: Any, kind: str) -> None:
     rig.robot()
@@ -277,6 +292,7 @@ def test_s4_what_passes_is_sent_again_and_arrives_once(rig: Rig, settings: Any, 
     assert Sending.objects.exclude(outcome="answered").count() >= 2
 
 
+@pytest.mark.contract("4.12")
 def test_s4_a_value_that_reads_like_a_reference_arrives_untouched(rig: Rig) -> None:
     text = {"Name": {"en": "T"}, "Type": "string", "Required": "N", "Multiple": "N"}
     payload = {"CODE": "echo", "USE_SUBSCRIPTION": "Y", "NAME": {"en": "E"}, "PROPERTIES": {"a": text},
@@ -295,6 +311,7 @@ def _numbers(rig: Rig) -> list[Any]:
     return [p["id"] for p in rig.control.get(f"portals/{rig.name}/processes")["items"]]
 
 
+@pytest.mark.contract("9.2")
 def test_s9_a_burst_goes_in_batches_of_fifty(rig: Rig) -> None:
     rig.robot()
     burst = {"client_id": rig.client_id, "code": "double", "properties": {"amount": "1"}}
@@ -309,7 +326,8 @@ def test_s9_a_burst_goes_in_batches_of_fifty(rig: Rig) -> None:
     assert max(Sending.objects.values_list("results", flat=True)) in (49, 50)
 
 
-def test_s6_a_robot_that_does_not_wait_is_sent_nothing(rig: Rig) -> None:
+@pytest.mark.contract("7.19")
+def test_s7_s6_a_robot_that_does_not_wait_is_sent_nothing(rig: Rig) -> None:
     rig.robot()
     rig.run(subscription="N")
     arrived()
@@ -319,7 +337,8 @@ def test_s6_a_robot_that_does_not_wait_is_sent_nothing(rig: Rig) -> None:
     assert rig.stats()["sends"] == 0
 
 
-def test_s6_after_its_deadline_nothing_is_sent(rig: Rig, settings: Any) -> None:
+@pytest.mark.contract("7.20")
+def test_s7_s6_after_its_deadline_nothing_is_sent(rig: Rig, settings: Any) -> None:
     rig.robot()
     number = rig.run(timeout=60)
     arrived()
@@ -395,6 +414,7 @@ def test_a_paused_portal_takes_calls_and_is_sent_nothing(rig: Rig) -> None:
     finished(rig, number)
 
 
+@pytest.mark.contract("7.10")
 def test_s7_results_of_one_account_never_travel_in_two_requests_at_once(rig: Rig) -> None:
     from portals import lease
 

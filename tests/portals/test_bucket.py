@@ -81,7 +81,8 @@ def test_it_obeys_a_503_and_waits_longer_when_it_goes_on():
     assert again.blocked_for > first.blocked_for
 
 
-def test_an_enterprise_account_has_its_own_limits():
+@pytest.mark.contract("4.7")
+def test_s4_an_enterprise_account_has_its_own_limits():
     bucket.take(MEMBER)
     Bucket.objects.update(capacity=250, rate=5, level=0)
     assert burst(person=True) >= 249

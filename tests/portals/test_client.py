@@ -38,7 +38,8 @@ def fails(status, code, text="", **headers):
     return lambda path, params: (status, {"error": code, "error_description": text}, headers)
 
 
-def test_a_call_carries_its_token_in_the_body_and_returns_the_result(server, portal):
+@pytest.mark.contract("4.1", "2.10")
+def test_s2_s4_a_call_carries_its_token_in_the_body_and_returns_the_result(server, portal):
     server.reply = lambda path, params: ok(params["x"])
     assert PortalClient(portal).call("user.current", {"x": ["ы", {"a": 1}]}) == ["ы", {"a": 1}]
     assert server.asked == [("/rest/user.current", {"x": ["ы", {"a": 1}], "auth": "access-0"})]
@@ -47,9 +48,10 @@ def test_a_call_carries_its_token_in_the_body_and_returns_the_result(server, por
     assert portal.is_cloud is False
 
 
+@pytest.mark.contract("2.7")
 @pytest.mark.parametrize("code", ["expired_token", "invalid_token"])
 @pytest.mark.parametrize("status", [401, 200])
-def test_a_refused_token_is_renewed_once_and_the_call_repeated(server, portal, code, status):
+def test_s2_a_refused_token_is_renewed_once_and_the_call_repeated(server, portal, code, status):
     def reply(path, params):
         if path == "/oauth/oauth/token/":
             assert params["client_secret"] == "client-secret"
@@ -77,7 +79,8 @@ def test_a_token_refused_again_after_renewal_is_not_asked_for_ever(server, porta
     assert server.methods() == ["user.current", "token", "user.current"]
 
 
-def test_an_expired_token_is_renewed_before_it_is_used(server, portal):
+@pytest.mark.contract("2.7")
+def test_s2_an_expired_token_is_renewed_before_it_is_used(server, portal):
     Portal.objects.update(access_expires_at=db_now() - dt.timedelta(seconds=1))
     server.reply = lambda path, params: (
         (200, tokens(MEMBER, f"{server.base}/rest/"), {}) if "oauth" in path else ok(params["auth"])
@@ -86,7 +89,8 @@ def test_an_expired_token_is_renewed_before_it_is_used(server, portal):
     assert server.methods() == ["token", "user.current"]
 
 
-def test_of_two_raced_renewals_one_asks_the_token_server(server, portal):
+@pytest.mark.contract("2.6")
+def test_s2_of_two_raced_renewals_one_asks_the_token_server(server, portal):
     arrived = threading.Event()
     go_on = threading.Event()
 
@@ -119,8 +123,9 @@ def test_of_two_raced_renewals_one_asks_the_token_server(server, portal):
     assert server.methods() == ["token"]
 
 
+@pytest.mark.contract("2.6")
 @pytest.mark.parametrize("status", [400, 401, 200])
-def test_a_spent_token_is_lost_and_not_tried_again(server, portal, status):
+def test_s2_a_spent_token_is_lost_and_not_tried_again(server, portal, status):
     server.reply = fails(status, "invalid_grant")
     Portal.objects.update(access_expires_at=None)
     for _ in range(3):
@@ -132,6 +137,7 @@ def test_a_spent_token_is_lost_and_not_tried_again(server, portal, status):
     assert server.methods() == ["token"]
 
 
+@pytest.mark.contract("2.9")
 @pytest.mark.parametrize(
     "reply",
     [
@@ -142,7 +148,7 @@ def test_a_spent_token_is_lost_and_not_tried_again(server, portal, status):
         lambda path, params: None,
     ],
 )
-def test_a_token_server_that_is_down_loses_nothing(server, portal, reply):
+def test_s2_a_token_server_that_is_down_loses_nothing(server, portal, reply):
     server.reply = reply
     Portal.objects.update(access_expires_at=None)
     with pytest.raises(Passes):
@@ -151,7 +157,8 @@ def test_a_token_server_that_is_down_loses_nothing(server, portal, reply):
     assert (portal.token_state, portal.refresh_token) == ("working", "refresh-0")
 
 
-def test_an_answer_for_another_portal_is_not_stored(server, portal):
+@pytest.mark.contract("2.4")
+def test_s2_an_answer_for_another_portal_is_not_stored(server, portal):
     Portal.objects.update(access_expires_at=None)
     server.reply = lambda path, params: (200, tokens("b" * 32, f"{server.base}/rest/"), {})
     with pytest.raises(Passes):
@@ -173,7 +180,8 @@ def test_a_newer_token_is_not_overwritten_by_a_late_answer(server, portal):
     assert Portal.objects.get().refresh_token == "from-a-form"
 
 
-def test_a_restored_token_is_not_spent_before_it_is_confirmed(server, portal):
+@pytest.mark.contract("2.13")
+def test_s2_a_restored_token_is_not_spent_before_it_is_confirmed(server, portal):
     Portal.objects.update(token_state="unverified")
     server.reply = fails(401, "expired_token")
     with pytest.raises(PortalTrouble) as raised:
@@ -191,7 +199,8 @@ def test_a_restored_token_is_confirmed_by_the_token_server(server, portal):
     assert server.asked[0] == ("/oauth/rest/app.info", {"auth": "access-0"})
 
 
-def test_a_redirect_is_not_followed_and_the_token_server_says_where_it_is(server, portal):
+@pytest.mark.contract("1.1")
+def test_s1_a_redirect_is_not_followed_and_the_token_server_says_where_it_is(server, portal):
     stranger = socket.create_server(("127.0.0.1", 0))
     stranger.settimeout(0.2)
 
@@ -258,13 +267,15 @@ def test_a_portal_that_is_not_there_is_trouble_and_asked_again_soon(portal):
     assert portal.ask_again_at - db_now() <= dt.timedelta(seconds=5)
 
 
-def test_a_dropped_answer_may_have_taken_effect(server, portal):
+@pytest.mark.contract("4.17")
+def test_s4_a_dropped_answer_may_have_taken_effect(server, portal):
     server.reply = lambda path, params: None
     with pytest.raises(UnknownAnswer):
         PortalClient(portal).call("bizproc.event.send")
 
 
-def test_the_bucket_of_the_account_is_asked_before_each_request(server, portal):
+@pytest.mark.contract("4.7")
+def test_s4_the_bucket_of_the_account_is_asked_before_each_request(server, portal):
     server.reply = lambda path, params: ok(1)
     while bucket.take(MEMBER) == 0.0:
         pass
@@ -276,7 +287,8 @@ def test_the_bucket_of_the_account_is_asked_before_each_request(server, portal):
     assert PortalClient(portal, person=True).call("user.current") == 1
 
 
-def test_a_503_empties_the_bucket_for_everybody(server, portal):
+@pytest.mark.contract("4.7")
+def test_s4_a_503_empties_the_bucket_for_everybody(server, portal):
     server.reply = fails(503, "QUERY_LIMIT_EXCEEDED")
     with pytest.raises(Passes):
         PortalClient(portal).call("user.current")
@@ -284,7 +296,8 @@ def test_a_503_empties_the_bucket_for_everybody(server, portal):
     assert Bucket.objects.get().limited == 1
 
 
-def test_a_429_holds_that_method_alone(server, portal):
+@pytest.mark.contract("4.14")
+def test_s4_a_429_holds_that_method_alone(server, portal):
     server.reply = fails(429, "OPERATION_TIME_LIMIT")
     with pytest.raises(Passes) as raised:
         PortalClient(portal).call("user.current")
@@ -297,7 +310,8 @@ def test_a_429_holds_that_method_alone(server, portal):
     assert ["1", "user.current"][1] in str(bucket.snapshot(MEMBER).methods)
 
 
-def test_a_429_is_obeyed_until_the_told_reset(server, portal):
+@pytest.mark.contract("4.14")
+def test_s4_a_429_is_obeyed_until_the_told_reset(server, portal):
     bucket.take(MEMBER)
     operating.note(
         MEMBER, portal.application_id, "x", {"operating": 470, "operating_reset_at": 500.0, "start": 200.0}
@@ -306,7 +320,8 @@ def test_a_429_is_obeyed_until_the_told_reset(server, portal):
     assert operating.blocked(MEMBER, portal.application_id)["x"] == pytest.approx(300, abs=2)
 
 
-def test_a_batch_answers_each_command(server, portal):
+@pytest.mark.contract("4.9", "4.10")
+def test_s4_a_batch_answers_each_command(server, portal):
     def reply(path, params):
         assert path == "/rest/batch"
         assert params["cmd"]["b"] == "bizproc.event.send?EVENT_TOKEN=t%7C1&RETURN_VALUES%5Bx%5D%5B0%5D=1"
@@ -350,14 +365,16 @@ def test_a_batch_answers_each_command(server, portal):
     assert (portal.has_robots, portal.has_workflows) == (True, False)
 
 
-def test_an_empty_map_of_a_batch_arrives_as_a_list(server, portal):
+@pytest.mark.contract("4.9")
+def test_s4_an_empty_map_of_a_batch_arrives_as_a_list(server, portal):
     server.reply = lambda path, params: ok({"result": [], "result_error": {"a": {"error": "ACCESS_DENIED"}}})
     answer = PortalClient(portal).batch({"a": ("bizproc.event.send", {})})
     assert answer.results == {}
     assert isinstance(answer.errors["a"], CommandRefused)
 
 
-def test_a_batch_leaves_out_methods_over_their_time(server, portal):
+@pytest.mark.contract("4.14")
+def test_s4_a_batch_leaves_out_methods_over_their_time(server, portal):
     bucket.take(MEMBER)
     operating.block(MEMBER, portal.application_id, "x.y")
     server.reply = lambda path, params: ok({"result": dict.fromkeys(params["cmd"], 1)})
@@ -368,7 +385,8 @@ def test_a_batch_leaves_out_methods_over_their_time(server, portal):
         PortalClient(portal).batch({"a": ("x.y", {})})
 
 
-def test_more_than_fifty_commands_are_our_own_mistake(portal):
+@pytest.mark.contract("4.11")
+def test_s4_more_than_fifty_commands_are_our_own_mistake(portal):
     with pytest.raises(ValueError, match="50"):
         PortalClient(portal).batch({str(n): ("profile", {}) for n in range(51)})
 
@@ -405,7 +423,8 @@ def test_loopback_needs_the_setting(settings):
     transport.check_url("http://alfa.localhost:8025/rest/")
 
 
-def test_a_huge_answer_is_not_read_to_its_end(server, portal, monkeypatch):
+@pytest.mark.contract("4.2")
+def test_s4_a_huge_answer_is_not_read_to_its_end(server, portal, monkeypatch):
     monkeypatch.setattr(transport, "MAX_BYTES", 1000)
     server.reply = lambda path, params: ok("x" * 5000)
     with pytest.raises(UnknownAnswer) as raised:
@@ -413,7 +432,8 @@ def test_a_huge_answer_is_not_read_to_its_end(server, portal, monkeypatch):
     assert raised.value.code == "too_big"
 
 
-def test_no_secret_is_in_an_error(server, portal):
+@pytest.mark.contract("2.10")
+def test_s2_no_secret_is_in_an_error(server, portal):
     server.reply = fails(400, "ERROR_CORE", "bad access_token=abcdefabcdef and auth: zzzzzzzzzz")
     with pytest.raises(CommandRefused) as raised:
         PortalClient(portal).call("user.current")
@@ -429,7 +449,8 @@ def test_an_uninstalled_portal_is_sent_nothing(server, portal):
     assert server.asked == []
 
 
-def test_a_quiet_portal_is_renewed_before_day_180(server, portal):
+@pytest.mark.contract("2.8")
+def test_s2_a_quiet_portal_is_renewed_before_day_180(server, portal):
     server.reply = lambda path, params: (200, tokens(MEMBER, f"{server.base}/rest/"), {})
     Portal.objects.update(refreshed_at=db_now() - dt.timedelta(days=149))
     assert refresh.keep_alive() == 0

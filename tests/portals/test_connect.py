@@ -38,7 +38,8 @@ def consent(world, query):
     return urlsplit(answer.headers["Location"]).query
 
 
-def test_a_portal_is_connected_by_full_oauth(world, staff, installed):
+@pytest.mark.contract("2.3", "3.4")
+def test_s2_s3_a_portal_is_connected_by_full_oauth(world, staff, installed):
     address = begin(staff, "alfa.localhost:8025")
     assert (address.scheme, address.netloc, address.path) == (
         "http",
@@ -55,7 +56,8 @@ def test_a_portal_is_connected_by_full_oauth(world, staff, installed):
     assert installed == [portal]
 
 
-def test_a_state_is_good_once(world, staff):
+@pytest.mark.contract("3.4")
+def test_s3_a_state_is_good_once(world, staff):
     query = consent(world, begin(staff).query)
     assert staff.get(f"/b24/main/oauth/?{query}").status_code == 200
     asked = len(world.sandbox.server_log())
@@ -73,13 +75,15 @@ def test_a_state_of_another_session_or_none_is_refused(world, staff):
     assert not Portal.objects.exists()
 
 
-def test_a_state_lives_ten_minutes(world, staff, monkeypatch):
+@pytest.mark.contract("2.12", "3.4")
+def test_s2_s3_a_state_lives_ten_minutes(world, staff, monkeypatch):
     query = consent(world, begin(staff).query)
     monkeypatch.setattr("portals.connect.STATE_SECONDS", -1)
     assert staff.get(f"/b24/main/oauth/?{query}").status_code == 400
 
 
-def test_a_spent_code_is_refused_with_a_sentence(world, staff):
+@pytest.mark.contract("2.3")
+def test_s2_a_spent_code_is_refused_with_a_sentence(world, staff):
     query = begin(staff).query
     state = parse_qs(query)["state"][0]
     answer = staff.get(

@@ -28,17 +28,19 @@ TROUBLES = {
 }
 
 
+@pytest.mark.contract("4.3", "4.16")
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 410, 500])
 @pytest.mark.parametrize(("code", "trouble"), TROUBLES.items())
-def test_troubles_by_code_whatever_the_status(code, trouble, status):
+def test_s4_troubles_by_code_whatever_the_status(code, trouble, status):
     found = classify(code, "", status)
     assert isinstance(found, PortalTrouble)
     assert found.trouble == trouble
     assert found.trouble in Portal.Trouble.values
 
 
+@pytest.mark.contract("2.9")
 @pytest.mark.parametrize("code", ["expired_token", "invalid_token", "EXPIRED_TOKEN"])
-def test_token_errors(code):
+def test_s2_token_errors(code):
     assert isinstance(classify(code, "", 401), TokenRefused)
 
 
@@ -51,11 +53,13 @@ def test_what_passes(code):
     assert found.retry_after > 0
 
 
-def test_a_fault_inside_may_have_taken_effect():
+@pytest.mark.contract("4.17")
+def test_s4_a_fault_inside_may_have_taken_effect():
     assert isinstance(classify("INTERNAL_SERVER_ERROR", "", 500), UnknownAnswer)
     assert isinstance(classify("", "", 500), UnknownAnswer)
 
 
+@pytest.mark.contract("4.4")
 @pytest.mark.parametrize(
     ("text", "kind", "said"),
     [
@@ -66,13 +70,14 @@ def test_a_fault_inside_may_have_taken_effect():
         ("", CommandRefused, errors.NO_RIGHT),
     ],
 )
-def test_the_meanings_of_access_denied(text, kind, said):
+def test_s4_the_meanings_of_access_denied(text, kind, said):
     found = classify("ACCESS_DENIED", text, 403)
     assert type(found) is kind
     assert (found.trouble if kind is PortalTrouble else found.meaning) == said
 
 
-def test_a_missing_method_is_the_plan_not_a_fault():
+@pytest.mark.contract("4.5")
+def test_s4_a_missing_method_is_the_plan_not_a_fault():
     found = classify("ERROR_METHOD_NOT_FOUND", "", 404)
     assert isinstance(found, CommandRefused)
     assert found.meaning == errors.NOT_IN_PLAN
@@ -90,12 +95,14 @@ def test_bare_numbers_are_final(code):
     assert found.code == code
 
 
-def test_bare_numbers_that_pass_or_wait():
+@pytest.mark.contract("7.8")
+def test_s7_bare_numbers_that_pass_or_wait():
     assert type(classify("423", "", 400, "bizproc.event.send")) is Passes
     assert classify("402", "", 400, "bizproc.activity.log").trouble == "licence"
     assert type(classify("402", "", 400, "crm.deal.get")) is CommandRefused
 
 
+@pytest.mark.contract("4.2")
 @pytest.mark.parametrize(
     ("status", "body", "kind", "code"),
     [
@@ -119,7 +126,7 @@ def test_bare_numbers_that_pass_or_wait():
         (429, b'{"error": "SOMETHING_NEW"}', Passes, "SOMETHING_NEW"),
     ],
 )
-def test_answers(status, body, kind, code):
+def test_s4_answers(status, body, kind, code):
     with pytest.raises(kind) as raised:
         read(status, body, "bizproc.event.send")
     assert type(raised.value) is kind

@@ -18,7 +18,8 @@ from tests.portals.lab import Server
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_frame_installs_verifies_and_binds(world, installed):
+@pytest.mark.contract("3.1", "3.2", "3.8")
+def test_s3_the_frame_installs_verifies_and_binds(world, installed):
     told = world.install()
     assert told["status"] == 200
     assert "installFinish" in told["body"]
@@ -36,7 +37,8 @@ def test_the_frame_installs_verifies_and_binds(world, installed):
     assert PortalClient(portal).call("profile")["ADMIN"] is True
 
 
-def test_the_event_installs_once_however_often_it_comes(world, installed):
+@pytest.mark.contract("3.3")
+def test_s3_the_event_installs_once_however_often_it_comes(world, installed):
     told = world.install(way="event", repeat=3)
     assert told["status"] == 200
     portal = Portal.objects.get()
@@ -47,7 +49,8 @@ def test_the_event_installs_once_however_often_it_comes(world, installed):
     assert PortalClient(portal).call("profile")
 
 
-def test_both_events_are_bound_once(world):
+@pytest.mark.contract("3.13")
+def test_s3_both_events_are_bound_once(world):
     world.install()
     world.install()
     portal = Portal.objects.get()
@@ -56,7 +59,8 @@ def test_both_events_are_bound_once(world):
     assert {row["handler"] for row in bound} == {f"{world.address}events/"}
 
 
-def test_an_old_address_is_unbound_and_the_new_one_bound(world):
+@pytest.mark.contract("3.13")
+def test_s3_an_old_address_is_unbound_and_the_new_one_bound(world):
     world.install()
     portal = Portal.objects.get()
     for event in ("ONAPPUPDATE", "ONAPPUNINSTALL"):
@@ -70,7 +74,8 @@ def test_an_old_address_is_unbound_and_the_new_one_bound(world):
     assert {row["handler"] for row in bound} == {f"{world.address}events/"}
 
 
-def test_an_employees_form_changes_neither_token_nor_application_token(world):
+@pytest.mark.contract("3.6")
+def test_s3_an_employees_form_changes_neither_token_nor_application_token(world):
     first = world.install()
     before = Portal.objects.get()
     told = world.open(user=2)
@@ -84,7 +89,8 @@ def test_an_employees_form_changes_neither_token_nor_application_token(world):
     assert after.installation == before.installation
 
 
-def test_an_employee_first_then_an_administrator(world, installed):
+@pytest.mark.contract("3.7", "3.8")
+def test_s3_an_employee_first_then_an_administrator(world, installed):
     told = world.install(user=2)
     assert "administrator" in told["body"] or "администратор" in told["body"]
     portal = Portal.objects.get()
@@ -107,7 +113,8 @@ def test_an_employees_token_serves_where_none_works(world):
     assert PortalClient(portal).call("profile")["ADMIN"] is False
 
 
-def test_an_administrators_new_application_token_leaves_the_former_for_ten_minutes(world):
+@pytest.mark.contract("3.10")
+def test_s3_an_administrators_new_application_token_leaves_the_former_for_ten_minutes(world):
     first = world.install()
     told = world.install(application_token="new")
     portal = Portal.objects.get()
@@ -122,7 +129,8 @@ def test_an_administrators_new_application_token_leaves_the_former_for_ten_minut
     assert portal.former_application_token == ""
 
 
-def test_update_and_uninstall_and_reinstall(world, installed):
+@pytest.mark.contract("3.11", "3.12", "3.14")
+def test_s3_update_and_uninstall_and_reinstall(world, installed):
     first = world.install()
     told = world.sandbox.post(
         "portals/alfa/update", client_id=world.application.client_id, version=2, application_token="new"
@@ -146,7 +154,8 @@ def test_update_and_uninstall_and_reinstall(world, installed):
     assert len(installed) == 3
 
 
-def test_the_token_server_down_keeps_the_form_and_finishes_the_page(world, installed):
+@pytest.mark.contract("3.17")
+def test_s3_the_token_server_down_keeps_the_form_and_finishes_the_page(world, installed):
     world.sandbox.post("servers/west/faults", kind="down")
     told = world.install()
     assert told["status"] == 200
@@ -166,7 +175,8 @@ def test_the_token_server_down_keeps_the_form_and_finishes_the_page(world, insta
     assert not PendingInstallation.objects.exists()
 
 
-def test_a_claim_for_another_member_id_is_refused(world):
+@pytest.mark.contract("3.5")
+def test_s3_a_claim_for_another_member_id_is_refused(world):
     sandbox = world.sandbox
     other = sandbox.portal("beta", users=[{"id": 1, "name": "Eve", "admin": True}])
     sandbox.post("portals/beta/install", client_id=world.application.client_id, way="frame")
@@ -185,7 +195,8 @@ def test_a_claim_for_another_member_id_is_refused(world):
     assert other != world.member_id
 
 
-def test_a_form_never_sends_us_to_its_own_token_server(world, server):
+@pytest.mark.contract("2.2")
+def test_s2_a_form_never_sends_us_to_its_own_token_server(world, server):
     form = {
         "AUTH_ID": "x" * 30,
         "REFRESH_ID": "y" * 30,
@@ -214,7 +225,8 @@ def test_the_page_speaks_the_portals_language(world):
         assert word in answer.text
 
 
-def test_only_the_portal_may_frame_its_page(world):
+@pytest.mark.contract("8.2")
+def test_s8_only_the_portal_may_frame_its_page(world):
     world.install()
     form = frame_form(world)
     answer = requests.post(f"{world.address}?DOMAIN=evil.com&PROTOCOL=1&LANG=en", data=form, timeout=30)
@@ -255,7 +267,8 @@ def test_an_unknown_application_is_404(world):
         assert requests.post(address + page, data={"a": "1"}, timeout=30).status_code == 404
 
 
-def test_a_forged_uninstall_does_nothing(world):
+@pytest.mark.contract("3.9", "3.11")
+def test_s3_a_forged_uninstall_does_nothing(world):
     world.install()
     for token in ("wrong-token-123456", ""):
         form = {
@@ -269,7 +282,8 @@ def test_a_forged_uninstall_does_nothing(world):
     assert Portal.objects.get().state == "installed"
 
 
-def test_a_former_token_and_a_late_uninstall_do_nothing(world):
+@pytest.mark.contract("3.11")
+def test_s3_a_former_token_and_a_late_uninstall_do_nothing(world):
     first = world.install()
     second = world.install(application_token="new")
     form = {"event": "ONAPPUNINSTALL", "auth[member_id]": world.member_id}
@@ -356,7 +370,8 @@ def offered(world, token):
     assert pending.keep(world.application, told, Passes("offered", retry_after=0.0))
 
 
-def test_tokens_of_a_call_are_dropped_while_ours_work(world):
+@pytest.mark.contract("6.5")
+def test_s6_tokens_of_a_call_are_dropped_while_ours_work(world):
     first = world.install()
     before = Portal.objects.get()
     offered(world, first["application_token"])
@@ -367,8 +382,9 @@ def test_tokens_of_a_call_are_dropped_while_ours_work(world):
     assert Portal.objects.get().refresh_token == before.refresh_token
 
 
+@pytest.mark.contract("6.5")
 @pytest.mark.parametrize("lost", [{"token_state": "lost"}, {"trouble": "user_dismissed"}])
-def test_tokens_of_a_call_serve_where_none_works(world, installed, lost):
+def test_s6_tokens_of_a_call_serve_where_none_works(world, installed, lost):
     first = world.install()
     Portal.objects.update(**lost)
     offered(world, first["application_token"])

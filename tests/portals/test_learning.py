@@ -13,6 +13,7 @@ from tests.factories import PortalFactory
 from tests.portals.lab import ok
 
 
+@pytest.mark.contract("6.11")
 @pytest.mark.parametrize(
     ("server_time", "users_zone", "language", "zone"),
     [
@@ -27,7 +28,7 @@ from tests.portals.lab import ok
         (None, "", "ru", ""),
     ],
 )
-def test_a_zone_for_an_offset(server_time, users_zone, language, zone):
+def test_s6_a_zone_for_an_offset(server_time, users_zone, language, zone):
     assert finish.zone_of(server_time, users_zone, language) == zone
 
 
@@ -49,11 +50,12 @@ def test_a_persons_choice_is_not_guessed_over():
     assert (fresh.time_zone, fresh.date_format, fresh.language) == ("Asia/Tokyo", "YMD", "en")
 
 
+@pytest.mark.contract("6.10")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("language", "order"), [("en", "MDY"), ("ru", "DMY"), ("de", "DMY"), ("ja", "YMD"), ("xx", "DMY")]
 )
-def test_the_date_format_is_guessed_from_the_language(language, order):
+def test_s6_the_date_format_is_guessed_from_the_language(language, order):
     portal = PortalFactory()
     learn.language(portal, language)
     assert Portal.objects.get().date_format == order

@@ -42,8 +42,9 @@ READ_BY_PHP = [
 ]
 
 
+@pytest.mark.contract("6.17")
 @pytest.mark.parametrize(("body", "form"), READ_BY_PHP)
-def test_it_reads_as_php_does(body, form):
+def test_s6_it_reads_as_php_does(body, form):
     assert parse(body.encode()) == form
 
 
@@ -118,6 +119,7 @@ def test_queries_as_php_writes_them(params, query):
     assert php_query.build(params) == query
 
 
+@pytest.mark.contract("4.12", "4.13")
 @pytest.mark.parametrize(
     ("params", "can"),
     [
@@ -136,7 +138,7 @@ def test_queries_as_php_writes_them(params, query):
         ({"x": ""}, True),
     ],
 )
-def test_what_a_batch_can_say(params, can):
+def test_s4_what_a_batch_can_say(params, can):
     assert php_query.can_batch(params) is can
 
 

@@ -70,7 +70,8 @@ def test_the_whole_payload_in_its_order() -> None:
     assert list(load(dump(made))["PROPERTIES"]["kind"]["Options"]) == ["b", "01"]
 
 
-def test_what_is_absent_is_left_out() -> None:
+@pytest.mark.contract("5.6")
+def test_s5_what_is_absent_is_left_out() -> None:
     bare = payload_of(normal({"code": "a", "name": "A", "subscription": "choice"}))
     assert bare == {"CODE": "a", "NAME": "A"}
     assert (
@@ -78,11 +79,12 @@ def test_what_is_absent_is_left_out() -> None:
     )
 
 
+@pytest.mark.contract("5.5")
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("language", "title"), [("ru", "Второй"), ("de", "Second"), ("", "Second"), ("ru-kz", "Второй")]
 )
-def test_for_a_portal_the_handler_names_the_version_and_options_are_in_its_language(
+def test_s5_for_a_portal_the_handler_names_the_version_and_options_are_in_its_language(
     language: str, title: str
 ) -> None:
     version = RobotVersionFactory(payload=payload())
@@ -96,7 +98,8 @@ def test_for_a_portal_the_handler_names_the_version_and_options_are_in_its_langu
     assert made["NAME"] == {"en": "Discount", "ru": "Скидка"}
 
 
-def test_an_update_sets_what_is_set_and_clears_what_went() -> None:
+@pytest.mark.contract("5.16")
+def test_s5_an_update_sets_what_is_set_and_clears_what_went() -> None:
     new = payload(
         description="",
         auth_user_id=None,
@@ -125,7 +128,8 @@ def test_an_update_clears_nothing_that_was_not_there() -> None:
     assert fields["NAME"] == new["NAME"]
 
 
-def test_of_an_unknown_payload_every_field_is_set_or_cleared() -> None:
+@pytest.mark.contract("5.20")
+def test_s5_of_an_unknown_payload_every_field_is_set_or_cleared() -> None:
     fields = update_fields(None, {"CODE": "a", "HANDLER": "https://h.example.com/", "NAME": "A"})
     assert set(fields) == {
         "HANDLER",
@@ -145,7 +149,8 @@ def test_subscription_can_be_set_later_but_not_taken_back() -> None:
     assert not loses_subscription(payload(subscription="choice"), payload())
 
 
-def test_add_leaves_empty_maps_out() -> None:
+@pytest.mark.contract("4.13")
+def test_s4_add_leaves_empty_maps_out() -> None:
     assert add_fields({"CODE": "a", "PROPERTIES": {}, "NAME": "A"}) == {"CODE": "a", "NAME": "A"}
 
 

@@ -25,7 +25,8 @@ def actions(result: Any) -> dict[str, str]:
     return {item.robot_code: f"{item.action}{'' if item.done else ' not done'}" for item in result.items}
 
 
-def test_the_whole_life_of_a_robot(lab: PortalLab) -> None:
+@pytest.mark.contract("5.16", "5.22", "4.13")
+def test_s4_s5_the_whole_life_of_a_robot(lab: PortalLab) -> None:
     robot = lab.robot("discount", description={"en": "Takes off"}, auth_user_id=1)
     activity = lab.robot("act", kind="activity")
     assert actions(push_portal(lab.portal)) == {"act": "add", "discount": "add"}
@@ -80,7 +81,8 @@ def test_sixty_robots_go_in_two_batches_and_one_look_before(lab: PortalLab) -> N
     assert sizes == [2, 50, 12]
 
 
-def test_what_a_batch_would_substitute_goes_alone_and_arrives_untouched(lab: PortalLab) -> None:
+@pytest.mark.contract("4.12")
+def test_s4_what_a_batch_would_substitute_goes_alone_and_arrives_untouched(lab: PortalLab) -> None:
     robot = lab.robot("odd", published=False, name={"en": "Sum of $result[x] and $total[y]"})
     PropertyFactory(
         robot=robot, identifier="choice", position=1, type="select", options=[["a]b", "A"], ["01", "B"]]
@@ -94,7 +96,8 @@ def test_what_a_batch_would_substitute_goes_alone_and_arrives_untouched(lab: Por
     assert "bizproc.robot.add" in [request["method"] for request in lab.requests()]
 
 
-def test_a_changed_kind_is_a_delete_and_an_add(lab: PortalLab) -> None:
+@pytest.mark.contract("1.3", "5.15")
+def test_s1_s5_a_changed_kind_is_a_delete_and_an_add(lab: PortalLab) -> None:
     robot = lab.robot("x")
     push_portal(lab.portal)
     lab.change(robot, kind="activity")
@@ -103,7 +106,8 @@ def test_a_changed_kind_is_a_delete_and_an_add(lab: PortalLab) -> None:
     assert lab.row("x").pushed_kind == "activity"
 
 
-def test_subscription_taken_back_is_a_delete_and_an_add(lab: PortalLab) -> None:
+@pytest.mark.contract("5.17")
+def test_s5_subscription_taken_back_is_a_delete_and_an_add(lab: PortalLab) -> None:
     robot = lab.robot("x")
     push_portal(lab.portal)
     lab.change(robot, subscription="choice")
@@ -121,7 +125,8 @@ def test_only_the_robots_named_are_pushed(lab: PortalLab) -> None:
     assert not Registration.objects.filter(robot__code="a").exists()
 
 
-def test_an_older_version_can_be_pushed_again(lab: PortalLab) -> None:
+@pytest.mark.contract("5.22")
+def test_s5_an_older_version_can_be_pushed_again(lab: PortalLab) -> None:
     robot = lab.robot("x")
     first = RobotVersion.objects.get(robot=robot)
     lab.change(robot, name={"en": "Second"})
@@ -140,7 +145,8 @@ def test_drafts_never_published_are_told_not_pushed(lab: PortalLab) -> None:
     assert lab.there() == {}
 
 
-def test_a_foreign_code_is_left_alone_until_a_person_adopts_it(lab: PortalLab) -> None:
+@pytest.mark.contract("5.20")
+def test_s5_a_foreign_code_is_left_alone_until_a_person_adopts_it(lab: PortalLab) -> None:
     lab.lab.robot("ours", DESCRIPTION="Theirs", AUTH_USER_ID=1, FILTER={"INCLUDE": ["b24"]})
     lab.lab.robot("other")
     lab.robot("ours")
@@ -224,8 +230,9 @@ def fault_at_first_try(lab: PortalLab, monkeypatch: pytest.MonkeyPatch, kind: st
     monkeypatch.setattr(push_settle.Settler, "note_tries", ordering)
 
 
+@pytest.mark.contract("5.18", "4.17")
 @pytest.mark.parametrize(("kind", "adds"), [("drop_before", 2), ("drop_after", 2), ("html", 2)])
-def test_a_lost_answer_to_add_is_settled_by_list(
+def test_s4_s5_a_lost_answer_to_add_is_settled_by_list(
     lab: PortalLab, monkeypatch: pytest.MonkeyPatch, kind: str, adds: int
 ) -> None:
     lab.robot("a")
@@ -297,7 +304,8 @@ def test_a_push_that_dies_after_the_add_takes_effect_is_taken_up(
     assert "bizproc.robot.update" in lab.methods()
 
 
-def test_the_portals_own_refusal_is_stored_and_the_others_go_on(lab: PortalLab) -> None:
+@pytest.mark.contract("5.19", "4.10")
+def test_s4_s5_the_portals_own_refusal_is_stored_and_the_others_go_on(lab: PortalLab) -> None:
     lab.robot("bad")
     lab.robot("good")
     lab.fault("error", count=1, methods=["bizproc.robot.add"], level="command", status=400,
@@ -313,7 +321,8 @@ def test_the_portals_own_refusal_is_stored_and_the_others_go_on(lab: PortalLab) 
     assert lab.row(code).error_code == ""
 
 
-def test_a_plan_without_workflows_takes_robots_and_says_why_not_activities(make_portal: Any) -> None:
+@pytest.mark.contract("5.2")
+def test_s5_a_plan_without_workflows_takes_robots_and_says_why_not_activities(make_portal: Any) -> None:
     lab = make_portal(workflows=False)
     lab.robot("act", kind="activity")
     lab.robot("bot")
@@ -328,7 +337,8 @@ def test_a_plan_without_workflows_takes_robots_and_says_why_not_activities(make_
     assert (lab.portal.has_workflows, lab.portal.has_robots) == (False, True)
 
 
-def test_without_an_administrator_the_push_waits_and_says_who_must_act(lab: PortalLab) -> None:
+@pytest.mark.contract("5.1")
+def test_s5_without_an_administrator_the_push_waits_and_says_who_must_act(lab: PortalLab) -> None:
     lab.lab.control("user", id=7, admin=False)
     Portal.objects.filter(pk=lab.portal.pk).update(access_token=lab.lab.token_of(7))
     lab.robot("x")
@@ -349,7 +359,8 @@ def test_without_an_administrator_the_push_waits_and_says_who_must_act(lab: Port
     assert lab.row("x").error_code == ""
 
 
-def test_a_lapsed_plan_keeps_what_waits(lab: PortalLab) -> None:
+@pytest.mark.contract("4.16")
+def test_s4_a_lapsed_plan_keeps_what_waits(lab: PortalLab) -> None:
     lab.robot("x")
     lab.lab.set(commercial=False)
     result = push_portal(lab.portal)
@@ -370,7 +381,8 @@ def test_uninstalled_or_without_token_is_a_sentence(lab: PortalLab) -> None:
     assert lab.row("x").error_code == "token_lost"
 
 
-def test_a_reinstallation_brings_everything_back_in_the_version_that_was_there(lab: PortalLab) -> None:
+@pytest.mark.contract("3.14")
+def test_s3_a_reinstallation_brings_everything_back_in_the_version_that_was_there(lab: PortalLab) -> None:
     robot = lab.robot("x")
     lab.robot("y", kind="activity")
     push_portal(lab.portal)
@@ -401,7 +413,8 @@ def test_the_sweep_heals_a_lost_hint(lab: PortalLab, monkeypatch: pytest.MonkeyP
     assert sweep() == 0
 
 
-def test_what_was_pushed_under_a_former_installation_is_not_believed_later(lab: PortalLab) -> None:
+@pytest.mark.contract("5.18")
+def test_s5_what_was_pushed_under_a_former_installation_is_not_believed_later(lab: PortalLab) -> None:
     lab.robot("act", kind="activity")
     push_portal(lab.portal)
     lab.portal.installation += 1
@@ -462,7 +475,10 @@ def test_a_portal_never_pushed_to_gets_nothing_by_itself(lab: PortalLab) -> None
     assert lab.there() == {}
 
 
-def test_a_changed_public_url_is_pushed_and_the_events_are_bound_anew(lab: PortalLab, settings: Any) -> None:
+@pytest.mark.contract("5.21")
+def test_s5_a_changed_public_url_is_pushed_and_the_events_are_bound_anew(
+    lab: PortalLab, settings: Any
+) -> None:
     lab.robot("x")
     push_portal(lab.portal)
     settings.PUBLIC_URL = "http://127.0.0.1:9000"

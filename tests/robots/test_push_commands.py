@@ -61,7 +61,8 @@ def test_each_portal_is_told_and_one_that_can_not_does_not_keep_the_others(make_
     assert "x" in second.there()
 
 
-def test_a_plan_without_workflows_is_exit_code_1_with_that_sentence(make_portal: Any) -> None:
+@pytest.mark.contract("5.2")
+def test_s5_a_plan_without_workflows_is_exit_code_1_with_that_sentence(make_portal: Any) -> None:
     lab = make_portal(workflows=False)
     lab.robot("act", kind="activity")
     status, out = run("push_robots")
@@ -69,7 +70,8 @@ def test_a_plan_without_workflows_is_exit_code_1_with_that_sentence(make_portal:
     assert "refused act NOT DONE: This portal's plan has no workflows" in out
 
 
-def test_adopt_takes_over_what_was_foreign(lab: PortalLab) -> None:
+@pytest.mark.contract("5.20")
+def test_s5_adopt_takes_over_what_was_foreign(lab: PortalLab) -> None:
     lab.lab.robot("ours")
     lab.robot("ours")
     status, out = run("push_robots")
@@ -130,7 +132,8 @@ def test_check_tells_missing_stale_left_and_foreign(lab: PortalLab, settings: An
     assert set(lab.there()) == {"stale", "left", "fine", "theirs"}
 
 
-def test_a_changed_public_url_is_drift_until_pushed(lab: PortalLab, settings: Any) -> None:
+@pytest.mark.contract("5.21")
+def test_s5_a_changed_public_url_is_drift_until_pushed(lab: PortalLab, settings: Any) -> None:
     lab.robot("x")
     push_portal(lab.portal)
     settings.PUBLIC_URL = "http://127.0.0.1:9000"

@@ -73,19 +73,22 @@ def test_the_least_definition_is_good() -> None:
     assert check_definition(least) == []
 
 
+@pytest.mark.contract("5.3")
 @pytest.mark.parametrize("code", ["", None, "a b", "ж", "a\n", "a/b", 5, ["a"], "a" * 129])
-def test_code(code: Any) -> None:
+def test_s5_code(code: Any) -> None:
     assert only(broken("code", code)).startswith("code: ")
 
 
-def test_code_at_its_limits() -> None:
+@pytest.mark.contract("5.3")
+def test_s5_code_at_its_limits() -> None:
     assert broken("code", "aZ09.-_" + "x" * 121) == []
 
 
+@pytest.mark.contract("5.5")
 @pytest.mark.parametrize(
     "name", ["", None, {}, {"ru": "Скидка"}, {"en": ""}, "  ", {"en": "A", "no!": "B"}, 5]
 )
-def test_name_needs_words_and_english(name: Any) -> None:
+def test_s5_name_needs_words_and_english(name: Any) -> None:
     assert only(broken("name", name)).startswith("name")
     assert only(broken("properties.0.name", name)).startswith("properties[0].name")
 
@@ -99,6 +102,7 @@ def test_texts(text: Any) -> None:
     assert only(broken("description", text)).startswith("description")
 
 
+@pytest.mark.contract("5.9", "5.10")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -131,7 +135,7 @@ def test_texts(text: Any) -> None:
         ("properties.0.multiple", 1),
     ],
 )
-def test_fields(field: str, value: Any) -> None:
+def test_s5_fields(field: str, value: Any) -> None:
     if value == []:
         value = [1]
     problems = broken(field, value)
@@ -140,15 +144,17 @@ def test_fields(field: str, value: Any) -> None:
     assert problems[0].startswith(head), problems
 
 
+@pytest.mark.contract("5.8")
 @pytest.mark.parametrize("identifier", ["", None, "1a", "a-b", "a b", "ж", "_a", "a\n", 5, "a" * 129])
-def test_ids(identifier: Any) -> None:
+def test_s5_ids(identifier: Any) -> None:
     problems = broken("properties.2.id", identifier)
     assert only(problems).startswith("properties[2].id: ")
 
 
+@pytest.mark.contract("5.12")
 @pytest.mark.parametrize("identifier", ["Title", "istimeout", "AUTHUSERID", *sorted(RESERVED)])
 @pytest.mark.parametrize("where", ["properties.2.id", "return_properties.0.id"])
-def test_reserved_ids_whatever_their_case(identifier: str, where: str) -> None:
+def test_s5_reserved_ids_whatever_their_case(identifier: str, where: str) -> None:
     assert any("owns" in problem for problem in broken(where, identifier))
 
 
@@ -156,15 +162,17 @@ def test_all_eight_reserved_ids_are_known() -> None:
     assert len(RESERVED) == 8
 
 
-def test_ids_that_collide() -> None:
+@pytest.mark.contract("5.12")
+def test_s5_ids_that_collide() -> None:
     assert "differ only in case" in only(broken("properties.2.id", "PERCENT"))
     assert "is there twice" in only(broken("properties.2.id", "percent"))
     assert any("share one slot" in p for p in broken("return_properties.0.id", "Amount"))
     assert any("share one slot" in p for p in broken("return_properties.0.id", "amount"))
 
 
+@pytest.mark.contract("5.11")
 @pytest.mark.parametrize("kind", ["Double", "number", "", None, 5, "UF:", ":x", "a b:c", "UF:ж"])
-def test_types(kind: Any) -> None:
+def test_s5_types(kind: Any) -> None:
     assert only(broken("properties.0.type", kind)).startswith("properties[0].type: ")
 
 
@@ -231,7 +239,8 @@ def test_good_defaults() -> None:
         assert check_definition(definition) == []
 
 
-def test_a_selects_default_is_one_of_its_keys() -> None:
+@pytest.mark.contract("5.11")
+def test_s5_a_selects_default_is_one_of_its_keys() -> None:
     assert only(broken("properties.2.default", "First")).startswith("properties[2].default: ")
 
 
@@ -241,7 +250,8 @@ def test_a_multiple_default_is_checked_one_by_one() -> None:
     assert only([str(p) for p in check_definition(definition)]).startswith("properties[1].default[1]: ")
 
 
-def test_each_map_stays_below_what_a_portal_stores() -> None:
+@pytest.mark.contract("5.8")
+def test_s5_each_map_stays_below_what_a_portal_stores() -> None:
     """65,535 bytes serialised, counted as PHP would: Cyrillic letters take two."""
     items = [{"id": f"p{n}", "type": "string", "name": "Имя " * 100} for n in range(100)]
     assert only(broken("return_properties", [*GOOD["return_properties"], *items])).startswith(
@@ -315,7 +325,8 @@ def test_hostile_shapes_give_problems_not_errors() -> None:
                 assert len(problem) < 1_000
 
 
-def test_warnings() -> None:
+@pytest.mark.contract("5.7")
+def test_s5_warnings() -> None:
     left_out = {**GOOD, "subscription": "choice"}
     assert [w.where for w in check_warnings(left_out)] == ["subscription"]
     everywhere = {**GOOD, "filter": {"include": ["b24", ["crm", "CCrmDocumentDeal"]]}}

@@ -23,11 +23,12 @@ def one(kind: str, raw: Any, zone: str = "Europe/Berlin", date_format: str = "",
 ABSENT = object()
 
 
+@pytest.mark.contract("6.8")
 @pytest.mark.parametrize(
     ("raw", "value"),
     [("Y", True), ("N", False), ("1", True), ("0", False), ("true", True), ("FALSE", False), (["y"], True)],
 )
-def test_bool(raw: Any, value: bool) -> None:
+def test_s6_bool(raw: Any, value: bool) -> None:
     assert one("bool", raw) is value
 
 
@@ -53,6 +54,7 @@ def test_double_is_an_exact_decimal(raw: Any, value: str) -> None:
     assert str(got)[0] != "-" or got < 0
 
 
+@pytest.mark.contract("6.12")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -71,7 +73,7 @@ def test_double_is_an_exact_decimal(raw: Any, value: str) -> None:
         ".",
     ],
 )
-def test_numbers_that_are_refused(raw: str) -> None:
+def test_s6_numbers_that_are_refused(raw: str) -> None:
     with pytest.raises(InputError) as caught:
         one("double", raw)
     assert caught.value.id == "x"
@@ -132,6 +134,7 @@ def test_text_arrives_untouched() -> None:
         assert one("text", text) == text
 
 
+@pytest.mark.contract("6.13")
 @pytest.mark.parametrize(
     ("raw", "reference"),
     [
@@ -143,7 +146,7 @@ def test_text_arrives_untouched() -> None:
         ("[group_g1]", "group_g1"),
     ],
 )
-def test_users(raw: str, reference: str) -> None:
+def test_s6_users(raw: str, reference: str) -> None:
     got = one("user", raw)
     assert got == reference
     assert isinstance(got, UserRef)
@@ -163,7 +166,8 @@ def test_select_is_one_of_its_keys() -> None:
         one("select", "c", Options={"a": "First", "b": "Second"})
 
 
-def test_file_time_and_bound_types() -> None:
+@pytest.mark.contract("6.14")
+def test_s6_file_time_and_bound_types() -> None:
     assert one("file", "123") == "123"
     assert one("file", "https://p.example/f?id=1") == "https://p.example/f?id=1"
     assert one("time", "18:30") == time(18, 30)
@@ -242,7 +246,8 @@ def test_noon_and_midnight() -> None:
     assert one("datetime", "11/24/2026 12:00 pm").hour == 12
 
 
-def test_across_the_change_to_summer_time() -> None:
+@pytest.mark.contract("6.11")
+def test_s6_across_the_change_to_summer_time() -> None:
     """Berlin, 29 March 2026: 02:00 is followed by 03:00; 25 October: 02:30 comes twice."""
     before, after = one("datetime", "29.03.2026 01:59:59"), one("datetime", "29.03.2026 03:00:00")
     assert after - before == timedelta(hours=1, seconds=1)  # naive subtraction of one zone

@@ -15,6 +15,7 @@ def one(kind: str, value: Any, zone: str = "Europe/Moscow", **spelled: Any) -> A
     return wire_outputs({"x": {"Type": kind, **spelled}}, {"x": value}, zone).get("x", "left out")
 
 
+@pytest.mark.contract("7.18")
 @pytest.mark.parametrize(
     ("kind", "value", "wire"),
     [
@@ -45,7 +46,7 @@ def one(kind: str, value: Any, zone: str = "Europe/Moscow", **spelled: Any) -> A
         ("UF:money", Decimal("5.5"), "5.5"),
     ],
 )
-def test_wire_form(kind: str, value: Any, wire: str) -> None:
+def test_s7_wire_form(kind: str, value: Any, wire: str) -> None:
     assert one(kind, value) == wire
 
 
@@ -54,6 +55,7 @@ def test_a_day_that_has_no_midnight() -> None:
     assert one("date", date(2026, 3, 8), zone="America/Havana") == "2026-03-08T01:00:00-04:00"
 
 
+@pytest.mark.contract("7.18")
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
@@ -84,7 +86,7 @@ def test_a_day_that_has_no_midnight() -> None:
         ("time", "10:00"),
     ],
 )
-def test_wrong_values_are_refused_with_their_id(kind: str, value: Any) -> None:
+def test_s7_wrong_values_are_refused_with_their_id(kind: str, value: Any) -> None:
     with pytest.raises(OutputError) as caught:
         one(kind, value)
     assert caught.value.id == "x"

@@ -24,6 +24,7 @@ def exchange(lab: Lab, server: str = "west", **changes: Any) -> Answer:
     return lab.raw("POST", url, data={key: value for key, value in data.items() if value is not None})
 
 
+@pytest.mark.contract("2.4")
 def test_s2_refresh_answers_all_fields_and_a_new_pair(lab: Lab) -> None:
     answer = exchange(lab)
     assert answer.status == 200
@@ -38,11 +39,13 @@ def test_s2_refresh_answers_all_fields_and_a_new_pair(lab: Lab) -> None:
     assert lab.rest("profile", token=answer.json["access_token"]).result["ID"] == "1"
 
 
+@pytest.mark.contract("2.5")
 def test_s2_scope_may_be_separated_by_spaces(lab: Lab) -> None:
     lab.sandbox.post("servers/west", {"scope_separator": " "})
     assert exchange(lab).json["scope"] == "bizproc crm user"
 
 
+@pytest.mark.contract("2.6")
 def test_s2_a_spent_refresh_token_used_again_kills_the_authorisation(lab: Lab) -> None:
     fresh = exchange(lab).json
     assert exchange(lab).json["error"] == "invalid_grant"
@@ -52,6 +55,7 @@ def test_s2_a_spent_refresh_token_used_again_kills_the_authorisation(lab: Lab) -
     assert lab.rest("profile", token=lab.token_of(1)).result["ID"] == "1", "opened again, it has tokens again"
 
 
+@pytest.mark.contract("2.9")
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -68,12 +72,14 @@ def test_s2_token_errors(lab: Lab, changes: dict[str, Any], error: tuple[int, st
     assert exchange(lab).status == 200, "a refused request spends nothing"
 
 
+@pytest.mark.contract("2.9")
 def test_s2_errors_may_come_with_status_200(lab: Lab) -> None:
     lab.sandbox.post("servers/west", {"errors_as_200": True})
     answer = exchange(lab, client_secret="wrong")
     assert (answer.status, answer.json["error"]) == (200, "wrong_client")
 
 
+@pytest.mark.contract("2.1")
 def test_s2_a_token_belongs_to_its_region(make_lab: Callable[..., Lab]) -> None:
     russian = make_lab(server="ru")
     assert exchange(russian, "west").json["error"] == "invalid_grant"
@@ -88,6 +94,7 @@ def test_s2_uninstalled_and_unpaid(lab: Lab) -> None:
     assert exchange(lab).json["error"] == "NOT_INSTALLED"
 
 
+@pytest.mark.contract("2.7")
 def test_s2_tokens_expire_by_the_sandbox_clock(lab: Lab) -> None:
     lab.sandbox.post("clock", {"advance": 3599})
     assert lab.rest("profile").status == 200
@@ -110,7 +117,8 @@ def test_s2_access_life_and_all_expired_on_order(make_lab: Callable[..., Lab]) -
     assert lab.rest("profile", token=lab.token_of(1)).status == 200
 
 
-def test_s2_code_works_once_and_for_30_seconds(lab: Lab) -> None:
+@pytest.mark.contract("2.3", "3.4")
+def test_s2_s3_code_works_once_and_for_30_seconds(lab: Lab) -> None:
     def code() -> str:
         answer = lab.raw(
             "GET", f"{lab.sandbox.base}/p/{lab.name}/oauth/authorize/?client_id={lab.client_id}&state=s%201"
@@ -133,6 +141,7 @@ def test_s2_code_works_once_and_for_30_seconds(lab: Lab) -> None:
     assert swap(late).json["error"] == "invalid_grant"
 
 
+@pytest.mark.contract("2.12")
 def test_s2_oauth_asked_and_refused_redirects_nowhere(lab: Lab) -> None:
     url = f"{lab.sandbox.base}/p/{lab.name}/oauth/authorize/?client_id={lab.client_id}&state=x"
     lab.set(oauth="refuse")
@@ -145,6 +154,7 @@ def test_s2_oauth_asked_and_refused_redirects_nowhere(lab: Lab) -> None:
     assert lab.raw("GET", url + "&agree=1").status == 302
 
 
+@pytest.mark.contract("3.8")
 def test_s3_app_info_of_the_token_server_spends_nothing(lab: Lab) -> None:
     url = lab.sandbox.get("info")["servers"]["west"]["url"] + "/rest/app.info"
     found = lab.raw("POST", url, data={"auth": lab.token}).json["result"]
@@ -155,6 +165,7 @@ def test_s3_app_info_of_the_token_server_spends_nothing(lab: Lab) -> None:
     assert exchange(lab).status == 200
 
 
+@pytest.mark.contract("2.9")
 def test_s2_token_server_down_html_silent(lab: Lab) -> None:
     def order(**fault: Any) -> None:
         lab.sandbox.post("servers/west/faults", {"count": 1, **fault})
@@ -183,7 +194,8 @@ def test_s2_token_server_down_html_silent(lab: Lab) -> None:
     assert lab.refresh not in json.dumps(log)
 
 
-def test_s4_the_four_places_of_a_token(lab: Lab) -> None:
+@pytest.mark.contract("2.11", "4.1")
+def test_s2_s4_the_four_places_of_a_token(lab: Lab) -> None:
     url = lab.endpoint + "profile"
     assert lab.raw("GET", url, params={"auth": lab.token}).result["ID"] == "1"
     assert lab.raw("POST", url + ".json", data={"auth": lab.token}).result["ID"] == "1"
@@ -199,6 +211,7 @@ def test_s4_no_token_a_wrong_one_another_portals(make_lab: Callable[..., Lab]) -
     assert lab.rest("profile", token=lab.refresh).error[:2] == (401, "invalid_token")
 
 
+@pytest.mark.contract("4.6")
 def test_s4_malformed_json_is_an_empty_request(lab: Lab) -> None:
     answer = lab.raw(
         "POST",
@@ -209,6 +222,7 @@ def test_s4_malformed_json_is_an_empty_request(lab: Lab) -> None:
     assert answer.error[:2] == (401, "NO_AUTH_FOUND")
 
 
+@pytest.mark.contract("4.3", "4.4", "4.16")
 def test_s4_dismissed_user_deleted_portal_lapsed_plan_unknown_application(lab: Lab) -> None:
     token = lab.token_of(2)
     lab.control("user", id=2, active=False)
@@ -226,7 +240,8 @@ def test_s4_dismissed_user_deleted_portal_lapsed_plan_unknown_application(lab: L
     assert lab.rest("profile").error[1] == "APPLICATION_NOT_FOUND"
 
 
-def test_s4_scope_plan_and_unknown_method(lab: Lab) -> None:
+@pytest.mark.contract("4.5", "5.2")
+def test_s5_s4_scope_plan_and_unknown_method(lab: Lab) -> None:
     assert lab.rest("no.such.method").error[:2] == (404, "ERROR_METHOD_NOT_FOUND")
     lab.app(scope="crm")
     assert lab.rest("bizproc.robot.list").error[:2] == (403, "insufficient_scope")
@@ -247,7 +262,8 @@ def test_s4_scope_plan_and_unknown_method(lab: Lab) -> None:
     }
 
 
-def test_s4_moved_domain_redirects_and_the_token_server_tells_the_new_one(lab: Lab) -> None:
+@pytest.mark.contract("1.1")
+def test_s1_s4_moved_domain_redirects_and_the_token_server_tells_the_new_one(lab: Lab) -> None:
     moved = lab.control("move", name=f"{lab.name}-new")
     answer = lab.rest("profile")
     assert answer.status == 302
@@ -274,7 +290,8 @@ def test_s1_a_portal_is_reached_by_host_as_well(lab: Lab, sandbox: Process) -> N
     assert found.result["ADMIN"] is True
 
 
-def test_s4_webhook_has_no_application_context(lab: Lab) -> None:
+@pytest.mark.contract("4.4", "5.1")
+def test_s5_s4_webhook_has_no_application_context(lab: Lab) -> None:
     webhook = lab.portal["webhook"]
     assert lab.raw("POST", webhook + "profile").result["ID"] == "1"
     for method in (
@@ -289,7 +306,8 @@ def test_s4_webhook_has_no_application_context(lab: Lab) -> None:
     assert lab.raw("POST", f"{lab.endpoint}1/wrong/profile").error[:2] == (403, "INVALID_CREDENTIALS")
 
 
-def test_s4_methods_about_the_caller(lab: Lab) -> None:
+@pytest.mark.contract("3.8", "3.2")
+def test_s3_s4_methods_about_the_caller(lab: Lab) -> None:
     assert lab.rest("profile").result["ADMIN"] is True
     assert lab.rest("profile", token=lab.token_of(2)).result["ADMIN"] is False
     assert lab.rest("user.current").result["ID"] == "1"
@@ -300,7 +318,8 @@ def test_s4_methods_about_the_caller(lab: Lab) -> None:
     assert lab.rest("method.get", {"name": "profile"}).result == {"isExisting": True, "isAvailable": True}
 
 
-def test_s4_time_block_is_there_and_operating_only_in_the_cloud(make_lab: Callable[..., Lab]) -> None:
+@pytest.mark.contract("1.5", "4.1")
+def test_s1_s4_time_block_is_there_and_operating_only_in_the_cloud(make_lab: Callable[..., Lab]) -> None:
     block = make_lab().rest("profile").json["time"]
     assert set(block) == {
         "start",

@@ -32,7 +32,8 @@ def sent(form: dict[str, str]) -> dict[str, str]:
     return {key[11:-1]: value for key, value in form.items() if key.startswith("properties[")}
 
 
-def test_s6_the_form_is_as_documented(lab: Lab) -> None:
+@pytest.mark.contract("6.1", "6.16", "3.9")
+def test_s3_s6_the_form_is_as_documented(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run(properties={"amount": "1000.50"}, document="DEAL_42", timeout=86400)
     assert form["workflow_id"] == process["id"]
@@ -55,6 +56,7 @@ def test_s6_the_form_is_as_documented(lab: Lab) -> None:
     assert lab.rest("profile", token=auth["access_token"]).result["ID"] == "1"
 
 
+@pytest.mark.contract("6.5")
 def test_s6_tokens_may_be_missing(lab: Lab) -> None:
     lab.robot("nobody", AUTH_USER_ID=None)
     _, form = lab.run("nobody")
@@ -66,6 +68,7 @@ def test_s6_tokens_may_be_missing(lab: Lab) -> None:
     assert "auth[refresh_token]" not in lab.run()[1]
 
 
+@pytest.mark.contract("6.9", "6.8", "6.13")
 def test_s6_values_in_the_portals_formats(make_lab: Callable[..., Lab]) -> None:
     values = {
         "flag": True,
@@ -93,6 +96,7 @@ def test_s6_values_in_the_portals_formats(make_lab: Callable[..., Lab]) -> None:
     assert (found["day"], found["moment"]) == ("24.11.2026", "24.11.2026 18:04:05")
 
 
+@pytest.mark.contract("6.6", "6.7")
 def test_s6_empty_lists_vanish_and_unset_is_an_empty_text(lab: Lab) -> None:
     typed(lab)
     unset = {"flag": "", "day": "", "moment": "", "sum": "", "who": "", "text": "usual"}
@@ -104,6 +108,7 @@ def test_s6_empty_lists_vanish_and_unset_is_an_empty_text(lab: Lab) -> None:
     assert sent(lab.run("bare")[1]) == {}
 
 
+@pytest.mark.contract("6.7", "6.8", "6.9")
 @pytest.mark.parametrize(
     ("odd", "wanted"),
     [
@@ -122,6 +127,7 @@ def test_s6_odd_forms_on_order(lab: Lab, odd: dict[str, str], wanted: dict[str, 
     assert wanted.items() <= found.items()
 
 
+@pytest.mark.contract("6.2", "6.4")
 def test_s6_nothing_is_sent_again(lab: Lab) -> None:
     lab.robot()
     lab.hub.answers[lab.handler_path] = (500, "down")
@@ -138,6 +144,7 @@ def test_s6_nothing_is_sent_again(lab: Lab) -> None:
     assert (stats["handler_failed"], stats["handler_ok"]) == (1, 1)
 
 
+@pytest.mark.contract("6.2")
 def test_s6_a_refused_connection_is_a_lost_call(lab: Lab) -> None:
     lab.robot(HANDLER="http://127.0.0.1:9/none")
     process = lab.control("run", code="discount")
@@ -146,6 +153,7 @@ def test_s6_a_refused_connection_is_a_lost_call(lab: Lab) -> None:
     assert lab.read("calls")["items"][-1]["error"] == "ConnectionRefusedError"
 
 
+@pytest.mark.contract("6.3")
 def test_s6_calls_twice_late_and_lost_on_order(lab: Lab) -> None:
     lab.robot()
     lab.control("faults", kind="call_twice", count=1)
@@ -164,6 +172,7 @@ def test_s6_calls_twice_late_and_lost_on_order(lab: Lab) -> None:
     assert lab.stats()["calls_lost"] == 1
 
 
+@pytest.mark.contract("3.15")
 def test_s3_an_unpaid_application_is_never_called(lab: Lab) -> None:
     lab.robot()
     lab.control("app", client_id=lab.client_id, paid=False)
@@ -182,6 +191,7 @@ def test_s3_an_unpaid_application_is_never_called(lab: Lab) -> None:
     assert len(lab.hub.at(lab.handler_path)) == 1
 
 
+@pytest.mark.contract("9.1")
 def test_s9_a_burst_is_called_in_parallel_each_once(lab: Lab) -> None:
     lab.robot(PROPERTIES={"amount": {"Name": "Amount", "Type": "string"}})
     release = lab.hub.holds[lab.handler_path] = threading.Event()

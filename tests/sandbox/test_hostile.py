@@ -150,6 +150,7 @@ def test_deep_and_wide_forms(lab: Lab) -> None:
     assert lab.rest("profile").status == 200
 
 
+@pytest.mark.contract("6.17")
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -166,7 +167,7 @@ def test_deep_and_wide_forms(lab: Lab) -> None:
         ("", {}),
     ],
 )
-def test_php_forms_are_read_as_php_reads_them(text: str, wanted: Any) -> None:
+def test_s6_php_forms_are_read_as_php_reads_them(text: str, wanted: Any) -> None:
     assert php_forms.parse(text) == wanted
 
 
@@ -180,6 +181,7 @@ def test_php_forms_round_trip() -> None:
     assert json.loads(json.dumps(php_forms.parse("a[0]=x"))) == {"a": ["x"]}
 
 
+@pytest.mark.contract("6.9")
 @pytest.mark.parametrize(
     ("pattern", "wanted"),
     [

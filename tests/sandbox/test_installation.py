@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.sandbox.lab import Lab, eventually
 
 
+@pytest.mark.contract("3.1")
 def test_s3_frame_brings_all_fields(lab: Lab) -> None:
     mail = lab.hub.at(lab.install_path)[-1]
     assert set(mail.query) == {"DOMAIN", "PROTOCOL", "LANG", "APP_SID"}
@@ -33,6 +36,7 @@ def test_s3_frame_brings_all_fields(lab: Lab) -> None:
     assert mail.form["PLACEMENT"] == "DEFAULT"
 
 
+@pytest.mark.contract("3.2")
 def test_s3_install_finish_is_owed_until_the_page_calls_it(lab: Lab) -> None:
     lab.control("uninstall", client_id=lab.client_id)
     lab.hub.answers[lab.install_path] = (200, "a page without it")
@@ -63,6 +67,7 @@ def test_s3_a_failed_install_page_installs_nothing(lab: Lab) -> None:
     assert (answer["status"], answer["installed"]) == (500, False)
 
 
+@pytest.mark.contract("3.3")
 def test_s3_onappinstall_brings_all_fields_and_may_repeat(lab: Lab) -> None:
     lab.control("uninstall", client_id=lab.client_id)
     lab.app(interface=False, event_url=lab.events)
@@ -96,6 +101,7 @@ def test_s3_onappinstall_brings_all_fields_and_may_repeat(lab: Lab) -> None:
     assert lab.rest("profile", token=form["auth[access_token]"]).result["ADMIN"] is True
 
 
+@pytest.mark.contract("3.13", "3.11")
 def test_s3_events_reach_only_what_was_bound(lab: Lab) -> None:
     assert lab.control("update", client_id=lab.client_id)["sent"] == 0
     lab.rest("event.bind", {"event": "ONAPPUNINSTALL", "handler": lab.events})
@@ -113,6 +119,7 @@ def test_s3_events_reach_only_what_was_bound(lab: Lab) -> None:
     assert lab.rest("profile").error[1] == "APPLICATION_NOT_FOUND", "its tokens are gone at once"
 
 
+@pytest.mark.contract("3.12", "3.14")
 def test_s3_update_drops_what_was_registered_and_brings_the_new_token(lab: Lab) -> None:
     lab.robot()
     lab.rest("event.bind", {"event": "ONAPPUPDATE", "handler": lab.events})
@@ -129,6 +136,7 @@ def test_s3_update_drops_what_was_registered_and_brings_the_new_token(lab: Lab) 
     assert lab.run()[1]["auth[application_token]"] == answer["application_token"]
 
 
+@pytest.mark.contract("3.14")
 def test_s3_a_process_that_reaches_a_blocked_robot_faults_until_it_is_added_again(lab: Lab) -> None:
     lab.robot("one")
     lab.robot("two")
@@ -145,6 +153,7 @@ def test_s3_a_process_that_reaches_a_blocked_robot_faults_until_it_is_added_agai
     assert lab.call_of(revived, 1)["code"] == "two"
 
 
+@pytest.mark.contract("3.16")
 def test_s3_event_tokens_outlive_a_reinstall(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run()
@@ -165,6 +174,7 @@ def test_s3_installing_again_keeps_what_stands_unless_told_otherwise(lab: Lab) -
     assert lab.rest("bizproc.robot.list").result == []
 
 
+@pytest.mark.contract("3.6")
 def test_s3_any_user_opens_the_page_with_tokens_of_his_own(lab: Lab) -> None:
     url = lab.hub.url + lab.install_path
     answer = lab.control("open", client_id=lab.client_id, user=5, url=url)

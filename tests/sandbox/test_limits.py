@@ -13,6 +13,7 @@ import requests
 from tests.sandbox.lab import Lab
 
 
+@pytest.mark.contract("4.9", "4.10")
 def test_s4_batch_answers_by_key_and_empty_maps_as_lists(lab: Lab) -> None:
     found = lab.batch({"who": ("profile", {}), "none": ("no.such.method", {})})
     assert found["result"]["who"]["ID"] == "1"
@@ -31,6 +32,7 @@ def test_s4_batch_takes_lists_and_answers_with_lists(lab: Lab) -> None:
     assert [type(item) for item in found["result"]] == [dict, str]
 
 
+@pytest.mark.contract("4.11")
 def test_s4_batch_of_more_than_50(lab: Lab) -> None:
     found = lab.batch({f"k{number}": ("profile", {}) for number in range(53)})
     assert len(found["result"]) == 50
@@ -39,6 +41,7 @@ def test_s4_batch_of_more_than_50(lab: Lab) -> None:
     )
 
 
+@pytest.mark.contract("4.11")
 def test_s4_batch_in_a_batch(lab: Lab) -> None:
     found = lab.batch({"inner": ("batch", {}), "who": ("profile", {})})
     assert found["result_error"]["inner"]["error"] == "ERROR_BATCH_METHOD_NOT_ALLOWED"
@@ -55,6 +58,7 @@ def test_s4_batch_halts_where_asked(lab: Lab) -> None:
     assert set(lab.batch(commands)["result"]) == {"a", "c"}
 
 
+@pytest.mark.contract("4.12")
 def test_s4_batch_substitutes_earlier_answers(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run()
@@ -77,6 +81,7 @@ def test_s4_batch_without_a_token_is_one_error(lab: Lab) -> None:
     assert lab.rest("batch", {"cmd": {"a": "profile"}}, token=None).error[:2] == (401, "NO_AUTH_FOUND")
 
 
+@pytest.mark.contract("4.7")
 def test_s4_bucket_holds_50_and_drains_2_a_second(lab: Lab, sandbox: Any) -> None:
     sandbox.post("clock", {"advance": 0})
     answers = [lab.rest("profile").status for _ in range(60)]
@@ -92,6 +97,7 @@ def test_s4_bucket_holds_50_and_drains_2_a_second(lab: Lab, sandbox: Any) -> Non
     assert lab.stats()["limit_503"] >= 1
 
 
+@pytest.mark.contract("4.8")
 def test_s4_bucket_counts_requests_not_commands_and_not_on_a_box(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab()
     for _ in range(10):
@@ -102,13 +108,15 @@ def test_s4_bucket_counts_requests_not_commands_and_not_on_a_box(make_lab: Calla
     assert [rich.rest("profile").status for _ in range(120)] == [200] * 120
 
 
-def test_s4_bucket_is_shared_by_the_applications_of_a_portal(lab: Lab) -> None:
+@pytest.mark.contract("4.8", "1.2")
+def test_s1_s4_bucket_is_shared_by_the_applications_of_a_portal(lab: Lab) -> None:
     for _ in range(50):
         lab.rest("profile")
     statuses = [lab.rest("profile", token="nonsense").status for _ in range(5)]
     assert 503 in statuses, "whoever asks: it is the portal's"
 
 
+@pytest.mark.contract("4.14")
 def test_s4_operating_time_closes_a_method_until_the_oldest_basket_falls_out(
     make_lab: Callable[..., Lab],
 ) -> None:
@@ -138,6 +146,7 @@ def test_s4_operating_counts_in_a_batch_but_not_for_the_batch(make_lab: Callable
     assert [box.rest("scope").status for _ in range(3)] == [200] * 3
 
 
+@pytest.mark.contract("4.15")
 def test_s4_one_request_runs_its_time_at_most(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(generation="at_once", continuation_seconds=0.15, request_seconds=0.2, edition="box")
     lab.robot()
@@ -156,7 +165,8 @@ def order(lab: Lab, **fault: Any) -> Any:
     return lab.control("faults", **fault)
 
 
-def test_faults_before_the_request_takes_effect(lab: Lab) -> None:
+@pytest.mark.contract("4.2")
+def test_s4_faults_before_the_request_takes_effect(lab: Lab) -> None:
     for kind, wanted in (
         ("503", (503, "QUERY_LIMIT_EXCEEDED")),
         ("429", (429, "OPERATION_TIME_LIMIT")),

@@ -175,6 +175,7 @@ def test_pages_a_portals_own_address_leads_to_its_page(lab: Lab) -> None:
     page(lab, "/p/none/rest/profile", 404)
 
 
+@pytest.mark.contract("8.1")
 def test_s8_the_settings_page_is_opened_with_its_options(lab: Lab) -> None:
     url = lab.hub.url + lab.install_path
     lab.robot("placed", PROPERTIES=PROPERTIES, USE_PLACEMENT="Y", PLACEMENT_HANDLER=url)

@@ -42,6 +42,7 @@ def refused(lab: Lab, method: str, params: dict[str, Any]) -> tuple[str, str]:
     return code, text
 
 
+@pytest.mark.contract("5.14")
 def test_s5_add_checks_in_order(lab: Lab) -> None:
     assert lab.rest("bizproc.robot.add", {**GOOD, "CODE": "taken"}).result is True
     for first in range(len(CHECKS)):
@@ -59,6 +60,7 @@ def test_s5_add_checks_in_order(lab: Lab) -> None:
     assert lab.rest("bizproc.robot.list").result == ["taken"], "nothing that was refused is there"
 
 
+@pytest.mark.contract("5.1")
 def test_s5_context_then_administrator_then_empty_data(lab: Lab) -> None:
     webhook = lab.raw("POST", lab.portal["webhook"] + "bizproc.robot.add", json={})
     assert webhook.error == (403, "ACCESS_DENIED", "Application context required")
@@ -69,6 +71,7 @@ def test_s5_context_then_administrator_then_empty_data(lab: Lab) -> None:
         assert lab.rest(f"bizproc.{method}", GOOD, token=lab.token_of(2)).error[1] == "ACCESS_DENIED"
 
 
+@pytest.mark.contract("5.3", "5.4", "5.5", "5.8", "5.9", "5.19")
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -123,7 +126,8 @@ def test_s5_add_takes_forms_json_and_loopback_hosts(lab: Lab) -> None:
     assert robot["use_subscription"] == "", "absent is not N"
 
 
-def test_s5_robots_and_activities_share_codes_and_are_told_apart(lab: Lab) -> None:
+@pytest.mark.contract("1.3", "5.15", "5.18")
+def test_s1_s5_robots_and_activities_share_codes_and_are_told_apart(lab: Lab) -> None:
     assert lab.rest("bizproc.activity.add", {**GOOD, "CODE": "act"}).result is True
     assert refused(lab, "bizproc.robot.add", {**GOOD, "CODE": "act"})[0] == "ERROR_ACTIVITY_ALREADY_INSTALLED"
     assert (
@@ -138,7 +142,8 @@ def test_s5_robots_and_activities_share_codes_and_are_told_apart(lab: Lab) -> No
     assert lab.rest("bizproc.activity.list").result == []
 
 
-def test_s5_update_changes_only_what_is_set(lab: Lab) -> None:
+@pytest.mark.contract("5.16", "5.17", "4.13")
+def test_s4_s5_update_changes_only_what_is_set(lab: Lab) -> None:
     lab.rest("bizproc.robot.add", {**GOOD, "DESCRIPTION": "Text", "AUTH_USER_ID": 1, "USE_SUBSCRIPTION": "Y"})
     before = registered(lab, "x")
 
@@ -164,6 +169,7 @@ def test_s5_update_changes_only_what_is_set(lab: Lab) -> None:
     assert update(USE_PLACEMENT="N")["use_placement"] == "N"
 
 
+@pytest.mark.contract("5.19")
 def test_s5_update_refuses(lab: Lab) -> None:
     lab.rest("bizproc.robot.add", GOOD)
 
@@ -181,6 +187,7 @@ def test_s5_update_refuses(lab: Lab) -> None:
     assert update({"DOCUMENT_TYPE": "x"})[1] == "Wrong activity DOCUMENT_TYPE!"
 
 
+@pytest.mark.contract("5.12")
 def test_s5_reserved_and_colliding_ids_are_dropped_in_silence(lab: Lab) -> None:
     fields = {"Name": "N", "Type": "string"}
     properties = dict.fromkeys(("title", "IsTimeout", "Amount", "amount", "shared", "plain"), fields)
@@ -202,6 +209,7 @@ def test_s5_reserved_and_colliding_ids_are_dropped_in_silence(lab: Lab) -> None:
     assert lab.ended(process)["values"] == {"Shared": "ok"}
 
 
+@pytest.mark.contract("5.11")
 def test_s5_settings_of_older_portals(make_lab: Callable[..., Lab]) -> None:
     strict = make_lab(handler_same_domain=True)
     assert strict.robot(HANDLER="https://elsewhere.example/h").error[1] == "ERROR_HANDLER_URL_MATCH"
@@ -211,6 +219,7 @@ def test_s5_settings_of_older_portals(make_lab: Callable[..., Lab]) -> None:
     assert lax.rest("bizproc.activity.add", {**GOOD, "DOCUMENT_TYPE": ["nonsense"]}).error[0] == 400
 
 
+@pytest.mark.contract("5.10")
 @pytest.mark.parametrize(
     ("rule", "edition", "document", "shown"),
     [
@@ -234,6 +243,7 @@ def test_s5_filter_decides_where_a_robot_shows(
     lab.control("run", 200 if shown else 409, code="discount", document=document)
 
 
+@pytest.mark.contract("3.13")
 def test_s3_events_are_bound_got_and_unbound(lab: Lab) -> None:
     assert lab.rest("event.bind", {"event": "OnAppUninstall", "handler": lab.events}).result is True
     status, code, _ = lab.rest("event.bind", {"event": "ONAPPUNINSTALL", "handler": lab.events}).error

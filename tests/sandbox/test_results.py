@@ -14,6 +14,7 @@ from tests.sandbox.lab import Lab, eventually
 BOTH = pytest.mark.parametrize("generation", ["background", "at_once"])
 
 
+@pytest.mark.contract("7.3")
 @BOTH
 def test_s7_a_wrong_signature_is_denied(make_lab: Callable[..., Lab], generation: str) -> None:
     lab = make_lab(generation=generation)
@@ -32,8 +33,9 @@ def test_s7_a_wrong_signature_is_denied(make_lab: Callable[..., Lab], generation
     assert lab.process(process)["state"] == "waiting"
 
 
+@pytest.mark.contract("7.1", "1.4")
 @BOTH
-def test_s7_a_waiting_process_takes_the_values_and_goes_on(
+def test_s1_s7_a_waiting_process_takes_the_values_and_goes_on(
     make_lab: Callable[..., Lab], generation: str
 ) -> None:
     lab = make_lab(generation=generation)
@@ -48,7 +50,8 @@ def test_s7_a_waiting_process_takes_the_values_and_goes_on(
     assert found["steps"][0]["results"][0]["outcome"] == "resumed"
 
 
-def test_s7_at_once_has_gone_on_when_the_answer_comes(make_lab: Callable[..., Lab]) -> None:
+@pytest.mark.contract("1.4")
+def test_s1_s7_at_once_has_gone_on_when_the_answer_comes(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(generation="at_once", continuation_seconds=0.2)
     lab.robot()
     process, form = lab.run()
@@ -58,6 +61,7 @@ def test_s7_at_once_has_gone_on_when_the_answer_comes(make_lab: Callable[..., La
     assert lab.process(process)["state"] == "finished"
 
 
+@pytest.mark.contract("7.4", "7.9")
 @BOTH
 def test_s7_a_spent_token_is_true_and_nothing_happens(make_lab: Callable[..., Lab], generation: str) -> None:
     lab = make_lab(generation=generation)
@@ -77,6 +81,7 @@ def test_s7_a_spent_token_is_true_and_nothing_happens(make_lab: Callable[..., La
     assert lab.stats()["sends_repeated"] == 1
 
 
+@pytest.mark.contract("7.5")
 @pytest.mark.parametrize("end", ["finished", "terminate", "kill"])
 @BOTH
 def test_s7_an_ended_process(make_lab: Callable[..., Lab], generation: str, end: str) -> None:
@@ -98,6 +103,7 @@ def test_s7_an_ended_process(make_lab: Callable[..., Lab], generation: str, end:
         assert lab.send(form).error[:2] == (400, "404")
 
 
+@pytest.mark.contract("7.6")
 def test_s7_not_saved_yet_background_loses_the_result(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run(save=20)
@@ -112,6 +118,7 @@ def test_s7_not_saved_yet_background_loses_the_result(lab: Lab) -> None:
     assert lab.stats()["distinct"] == 1
 
 
+@pytest.mark.contract("7.6")
 def test_s7_not_saved_yet_at_once_is_404(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(generation="at_once")
     lab.robot()
@@ -122,6 +129,7 @@ def test_s7_not_saved_yet_at_once_is_404(make_lab: Callable[..., Lab]) -> None:
     assert lab.process(process)["state"] == "finished"
 
 
+@pytest.mark.contract("7.7")
 def test_s7_locked_background_loses_at_once_answers_423(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab()
     lab.robot()
@@ -135,6 +143,7 @@ def test_s7_locked_background_loses_at_once_answers_423(make_lab: Callable[..., 
     assert lab.process(process)["state"] == "finished"
 
 
+@pytest.mark.contract("7.8")
 def test_s7_402_and_499_are_orderable(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(generation="at_once")
     lab.robot()
@@ -147,6 +156,7 @@ def test_s7_402_and_499_are_orderable(make_lab: Callable[..., Lab]) -> None:
     assert lab.send(form).result is True
 
 
+@pytest.mark.contract("7.10")
 def test_s7_two_requests_at_once_lock_each_other_out(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(generation="at_once", continuation_seconds=1)
     lab.robot()
@@ -174,6 +184,7 @@ def test_s7_random_times_and_locks_come_from_the_seed(make_lab: Callable[..., La
     assert 0 < sum(locked) < 12
 
 
+@pytest.mark.contract("7.2")
 def test_s7_any_token_of_the_portal_with_the_scope_may_send(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run()
@@ -184,7 +195,8 @@ def test_s7_any_token_of_the_portal_with_the_scope_may_send(lab: Lab) -> None:
     lab.ended(process)
 
 
-def test_s7_a_robot_that_does_not_wait(lab: Lab) -> None:
+@pytest.mark.contract("7.19", "5.7")
+def test_s5_s7_a_robot_that_does_not_wait(lab: Lab) -> None:
     lab.robot(USE_SUBSCRIPTION=None)
     process, form = lab.run()
     assert form["use_subscription"] == "N"
@@ -196,7 +208,8 @@ def test_s7_a_robot_that_does_not_wait(lab: Lab) -> None:
     assert lab.process(waiting)["state"] == "waiting"
 
 
-def test_s7_timeout_goes_on_with_is_timeout_and_ignores_what_comes_late(lab: Lab) -> None:
+@pytest.mark.contract("7.20", "5.13", "6.15")
+def test_s5_s6_s7_timeout_goes_on_with_is_timeout_and_ignores_what_comes_late(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run(timeout=60)
     assert form["timeout_duration"] == "60"
@@ -208,6 +221,7 @@ def test_s7_timeout_goes_on_with_is_timeout_and_ignores_what_comes_late(lab: Lab
     assert lab.stats()["timed_out"] == 1
 
 
+@pytest.mark.contract("7.17")
 def test_s7_activity_log_writes_while_waiting(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab()
     lab.robot()
@@ -228,6 +242,7 @@ def test_s7_activity_log_writes_while_waiting(make_lab: Callable[..., Lab]) -> N
     assert log("x").error[:2] == (400, 404)
 
 
+@pytest.mark.contract("7.9")
 def test_s7_two_different_results_for_one_token_are_counted(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run(save=100)
@@ -247,6 +262,7 @@ def instances(lab: Lab, ids: Any, **more: Any) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.contract("7.11")
 def test_s7_instances_lists_what_is_saved_and_not_ended(lab: Lab) -> None:
     lab.robot()
     process, form = lab.run(save=10)
@@ -262,6 +278,7 @@ def test_s7_instances_lists_what_is_saved_and_not_ended(lab: Lab) -> None:
     assert employee.error[:2] == (403, "ACCESS_DENIED")
 
 
+@pytest.mark.contract("7.13", "7.14")
 def test_s7_modified_moves_when_saved_freed_and_gone_on(lab: Lab) -> None:
     lab.robot()
 
@@ -313,6 +330,7 @@ def test_s7_instances_filters_orders_and_pages(lab: Lab) -> None:
     assert lab.rest("bizproc.workflow.instances", past).json["total"] == 59
 
 
+@pytest.mark.contract("7.15")
 def test_s7_whether_a_list_of_ids_is_taken_is_orderable(lab: Lab) -> None:
     lab.robot()
     ids = [lab.control("run", code="discount")["id"] for _ in range(3)]

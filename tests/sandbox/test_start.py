@@ -145,7 +145,8 @@ def test_tls(start: Callable[..., Process], hub: Hub, tmp_path: Path) -> None:
     assert lab.rest("profile").status == 200
 
 
-def test_queries_bodies_and_tokens_are_never_printed(start: Callable[..., Process], hub: Hub) -> None:
+@pytest.mark.contract("2.10")
+def test_s2_queries_bodies_and_tokens_are_never_printed(start: Callable[..., Process], hub: Hub) -> None:
     process = start("--no-snapshot")
     lab = Lab(process, hub)
     lab.robot()
