@@ -431,20 +431,3 @@ def test_s5_a_handler_without_a_dot_in_its_host_is_refused_and_told(office: Offi
     assert refused.error_code == "ERROR_WRONG_HANDLER_URL"
     assert "PUBLIC_URL" in advice(refused.error_code)
     assert office.codes(name) == []
-
-
-@pytest.mark.contract("9.1")
-def test_s9_a_burst_is_one_row_a_call(office: Office) -> None:
-    office.robot()
-    name = office.start()
-    office.control.post(
-        f"portals/{name}/burst",
-        client_id=office.client_id,
-        code="double",
-        count=60,
-        properties={"amount": "1"},
-    )
-    until(lambda: Invocation.objects.count() == 60, "the burst is in", 60)
-    stats = until(lambda: (s := office.control.stats(name))["handler_ok"] == 60 and s, "all answered", 30)
-    assert stats["handler_failed"] == 0
-    assert not Invocation.objects.filter(repeats__gt=0).exists()

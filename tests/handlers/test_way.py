@@ -311,7 +311,7 @@ def _numbers(rig: Rig) -> list[Any]:
     return [p["id"] for p in rig.control.get(f"portals/{rig.name}/processes")["items"]]
 
 
-@pytest.mark.contract("9.2")
+@pytest.mark.contract("9.1", "9.2")
 def test_s9_a_burst_goes_in_batches_of_fifty(rig: Rig) -> None:
     rig.robot()
     burst = {"client_id": rig.client_id, "code": "double", "properties": {"amount": "1"}}
