@@ -183,8 +183,10 @@ def _take(browser: Browser, hub: Hub, shot: Shot, target: Path) -> None:
         address = shot.page.removeprefix("sandbox:")
         page.goto((hub.control.base if address != shot.page else hub.url) + address)
         if shot.name == "test-run":
-            page.fill("[name=in_amount], [name=amount]", "1000.50")
+            page.fill("[name=in_amount]", "1000.50")
             page.click("#content [type=submit]")
+        if shot.name == "push-plan":
+            page.click("details summary >> nth=0")
         page.wait_for_load_state("load")
         page.screenshot(path=target, full_page=shot.tall == 0)
     smaller(target)

@@ -172,6 +172,17 @@ def test_links_lead_somewhere(page: Path) -> None:
             )
 
 
+def test_every_picture_is_shown_somewhere() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *DOCS.glob("*.md")))
+    shown = set(re.findall(r"(?:\]\(|src=\")(?:docs/)?((?:screenshots|pictures)/[\w.-]+)", pages))
+    there = {
+        f"{file.parent.name}/{file.name}"
+        for kind in ("screenshots", "pictures")
+        for file in (DOCS / kind).iterdir()
+    }
+    assert shown == there
+
+
 def test_pictures_are_well_formed_and_small() -> None:
     for picture in (DOCS / "pictures").glob("*.svg"):
         assert ET.parse(picture).getroot().tag.endswith("svg")  # noqa: S314  (our own file)
