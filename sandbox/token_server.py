@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -143,22 +144,39 @@ class TokenServers:
         entry["portal"] = portal.name
         if token.expires <= self.world.clock.now() or token.issued <= install.expired_before:
             raise Refused("expired_token", "The access token provided has expired.", 401)
+        return {"result": self._app_info_result(server, portal, install, token), "time": self._time()}
+
+    def _app_info_result(
+        self, server: TokenServer, portal: Portal, install: Install, token: tokens.Token
+    ) -> dict[str, Any]:
+        """The fields that the official SDK reads are all there, as it reads them."""
+        world = self.world
+        application = world.state.applications[install.client_id]
+        scope = server.scope_separator.join(scopes_of(application.scope))
         return {
-            "result": {
-                "client_id": install.client_id,
-                "user_id": token.user_id,
-                "scope": scopes_of(self.world.state.applications[install.client_id].scope),
-                "install": {
-                    "member_id": portal.member_id,
-                    "domain": self.world.domain(portal),
-                    "client_endpoint": self.world.client_endpoint(portal),
-                    "server_endpoint": self.world.server_endpoint(portal),
-                    "status": self.world.state.applications[install.client_id].status,
-                    "installed": install.installed,
-                    "version": install.version,
-                },
-            }
+            "client_id": install.client_id,
+            "user_id": token.user_id,
+            "scope": scope,
+            "expires": datetime.fromtimestamp(token.expires, UTC).isoformat(timespec="seconds"),
+            "install": {
+                "member_id": portal.member_id,
+                "member_type": "portal",
+                "domain": world.domain(portal),
+                "uri": world.client_endpoint(portal).removesuffix("/rest/"),
+                "client_endpoint": world.client_endpoint(portal),
+                "server_endpoint": world.server_endpoint(portal),
+                "scope": scope,
+                "status": application.status,
+                "installed": install.installed,
+                "version": install.version,
+            },
         }
+
+    def _time(self) -> dict[str, Any]:
+        now = self.world.clock.now()
+        moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+        figures = {"start": now, "finish": now, "duration": 0.0, "processing": 0.0}
+        return {**figures, "date_start": moment, "date_finish": moment}
 
 
 def before(fault: Any) -> Reply | None:
