@@ -6,7 +6,9 @@ of a queue, so losing every one of them costs the seconds until the next sweep a
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +21,8 @@ from b24app import env, parent
 from portals import wake
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
+
+log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 5.0
 
@@ -122,6 +126,24 @@ def _forget_inherited_connections(**_kwargs: Any) -> None:
 def _end_with_the_main_process(**_kwargs: Any) -> None:
     """A child of a main process that was killed must not go on claiming work that nobody can stop."""
     parent.follow(parent.end_now)
+
+
+@worker_process_init.connect
+def _warm_the_runner(**_kwargs: Any) -> None:
+    """Beside the child's own start, which Celery gives four seconds: the first call need not wait for it."""
+    from handlers import compute
+
+    threading.Thread(target=_warm, args=[compute.runner()], name="runner-start", daemon=True).start()
+
+
+def _warm(runner: Any) -> None:
+    from robots.runner import RunnerUnavailable
+
+    try:
+        runner.warm()
+    except RunnerUnavailable as error:
+        # Told again, and acted on, by the first row that needs it.
+        log.warning("the runner does not start: %s", error)
 
 
 @celeryd_init.connect

@@ -19,6 +19,7 @@ from handlers import attempts, claims, delivery, slots
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.computed import Row, settlement_of
+from handlers.due import wake_when_due
 from handlers.keeper import Keeper
 from handlers.models import Invocation
 from portals.client import PortalClient
@@ -152,6 +153,7 @@ def _flush(done: list[Settlement], notes: list[Note]) -> None:
     ours = claims.settle(done)
     failpoint("compute.settled")
     attempts.write([note for note in notes if note.invocation_id in ours])
+    wake_when_due(done)
     done.clear()
     notes.clear()
 

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from handlers import attempts, claims, confirm, settle
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
+from handlers.due import wake_when_due
 from handlers.keeper import Keeper
 from handlers.models import Sending
 from handlers.outgoing import Outgoing, Request, arrange, load
@@ -206,6 +207,7 @@ def _commit(
         ours = claims.settle(settlements)
         failpoint("delivery.in_commit")
         attempts.write([note for note in notes if note.invocation_id in ours])
+    wake_when_due(settlements)
     failpoint("delivery.committed")
 
 

@@ -11,6 +11,7 @@ broker does not hold up what waits on disk.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 EVERY = 0.05
 IDLE_EVERY = 0.5
+# As often as the sweep comes: what is due later it finds in time.
+LATER_MAX = 6.0
 TASK = "b24app.wake"
 # Bounds what piles up while no worker is there. Far longer than a clock is wrong by: expiry is told and read by
 # two machines' clocks, and a wake-up that one takes for old would not wake.
@@ -37,6 +40,8 @@ _COMPLAIN_EVERY = 60.0
 idle_hooks: list[Callable[[], object]] = []
 
 _flags: set[str] = set()
+# (moment of time.monotonic, queue): at most LATER_MAX / EVERY a queue.
+_later: set[tuple[float, str]] = set()
 _ring = threading.Event()
 _started_in = 0
 _starting = threading.Lock()
@@ -49,6 +54,17 @@ def wake(queue: str) -> None:
     _flags.add(queue)
     if not _ring.is_set():
         _ring.set()
+    if _started_in != os.getpid():
+        start()
+
+
+def wake_later(queue: str, seconds: float) -> None:
+    """The same in `seconds`, for a row that is due sooner than the sweep would find it; later ones are its."""
+    if seconds > LATER_MAX:
+        return
+    # Moments of one queue that are this close share a message.
+    _later.add((math.ceil((time.monotonic() + seconds) / EVERY) * EVERY, queue))
+    _ring.set()
     if _started_in != os.getpid():
         start()
 
@@ -69,6 +85,7 @@ def _after_fork() -> None:
     global _started_in, _ring, _starting
     _started_in = 0
     _flags.clear()
+    _later.clear()
     _ring = threading.Event()
     _starting = threading.Lock()
 
@@ -117,8 +134,9 @@ def _publish_for_ever() -> None:
     pause = 0.0
     complained = -_COMPLAIN_EVERY
     while True:
-        _ring.wait()
+        _ring.wait(_until_next())
         _ring.clear()
+        _flag_what_is_due()
         for queue in list(_flags):
             rest = sent.get(queue, -EVERY) + EVERY - time.monotonic()
             if rest > 0:
@@ -141,6 +159,19 @@ def _publish_for_ever() -> None:
                 break
             sent[queue] = time.monotonic()
             pause = 0.0
+
+
+def _until_next() -> float | None:
+    """Seconds until the next of `_later`; None where there is none."""
+    return max(0.0, min(_later.copy())[0] - time.monotonic()) if _later else None
+
+
+def _flag_what_is_due() -> None:
+    now = time.monotonic()
+    for entry in _later.copy():
+        if entry[0] <= now:
+            _later.discard(entry)
+            _flags.add(entry[1])
 
 
 def _idle_for_ever() -> None:

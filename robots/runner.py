@@ -4,8 +4,8 @@
     outcome = runner.run(job, rest=client.call, time_limit=60.0)
     runner.close()
 
-The process starts with the first job and stays warm. One that dies, hangs or overruns is killed with its
-whole session and replaced at the next job; only the row it held is charged. One Runner a thread (or pool
+The process starts with `warm()` or the first job and stays. One that dies, hangs or overruns is killed with
+its whole session and replaced at the next job; only the row it held is charged. One Runner a thread (or pool
 process); several in a process are independent. It is a plain `python -m robots.runner_child`: a Celery pool's
 daemonic children may not use multiprocessing, and nothing of their memory, tokens or keys is inherited.
 """
@@ -65,6 +65,11 @@ class Runner:
     def pid(self) -> int | None:
         """The session leader's process id while one runs."""
         return self._process.popen.pid if self._process else None
+
+    def warm(self) -> None:
+        """Starts the process without a job, so that the first one need not wait for its imports."""
+        with self._lock:
+            self._ready()
 
     def run(self, job: Job, rest: Rest | None = None, time_limit: float | None = None) -> Outcome:
         """Computes one row. `rest(method, params)` serves the job's REST requests in this thread; what it

@@ -56,6 +56,25 @@ def test_the_call_id_is_the_same_at_each_try(portal: Portal, version: RobotVersi
     assert [note.code for note in Attempt.objects.all()] == ["process_died"] * 3
 
 
+def test_a_row_given_back_for_a_moment_is_woken_for(
+    portal: Portal, version: RobotVersion, monkeypatch: Any
+) -> None:
+    from handlers import due
+    from robots.job import Outcome
+
+    class Fails:
+        def run(self, job: Any, **more: Any) -> Outcome:
+            return Outcome(False, "process_died", sentence="It died.")
+
+    woken: list[tuple[str, float]] = []
+    monkeypatch.setattr(compute, "runner", Fails)
+    monkeypatch.setattr(due, "wake_later", lambda queue, seconds: woken.append((queue, seconds)))
+    post(portal, version=version.pk)
+    compute.work()
+    [(queue, seconds)] = woken
+    assert queue == "compute" and 1.0 <= seconds <= 1.5
+
+
 def test_an_input_that_cant_be_read_fails_at_once_with_a_sentence(
     portal: Portal, version: RobotVersion
 ) -> None:

@@ -172,3 +172,21 @@ def test_it_publishes_to_real_brokers(tmp_path, url):
         URL=url,
     )
     assert told == ["b24app.wake", "['deliver']"]
+
+
+def test_a_wake_for_later_comes_then_and_not_before(tmp_path):
+    told = run(
+        FOLDERS
+        + """
+began = time.monotonic()
+wake.wake_later("deliver", 0.4)
+wake.wake_later("deliver", 0.4)
+wake.wake_later("compute", wake.LATER_MAX + 1)
+until(files)
+took = time.monotonic() - began
+until(lambda: not wake._flags and not wake._later)
+print(len(files()), took >= 0.4)
+""",
+        tmp_path,
+    )
+    assert told == ["1", "True"]

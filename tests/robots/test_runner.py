@@ -62,6 +62,15 @@ def test_the_process_stays_warm(warm: Runner) -> None:
     assert pids != {str(os.getpid())}
 
 
+def test_a_runner_is_warm_before_its_first_job() -> None:
+    with Runner(environment=APPS) as runner:
+        assert runner.pid is None
+        runner.warm()
+        pid = runner.pid
+        assert pid is not None
+        assert runner.run(job("discount")).ok and runner.pid == pid
+
+
 def test_errors_keep_it_warm(warm: Runner) -> None:
     before = warm.run(job("pid")).values
     for function in ("raises", "exits", "undeclared", "wrong_type", "no_result", "large", "gone"):
