@@ -108,7 +108,9 @@ def _celery() -> Celery:
 @lru_cache
 def _portal_and_version() -> tuple[int, int]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT (SELECT max(id) FROM portals_portal), (SELECT max(id) FROM robots_robotversion)")
+        cursor.execute(
+            "SELECT (SELECT max(id) FROM portals_portal), (SELECT max(id) FROM robots_robotversion)"
+        )
         portal, version = cursor.fetchone()
         return portal, version
 

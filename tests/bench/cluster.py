@@ -60,7 +60,9 @@ class Cluster:
 
     def cpu(self) -> float:
         """CPU seconds of the server and all its backends, ended ones included."""
-        return sum(usage.cpu_of(pid, ended=True) for pid in (self.postmaster, *usage.children(self.postmaster)))
+        return sum(
+            usage.cpu_of(pid, ended=True) for pid in (self.postmaster, *usage.children(self.postmaster))
+        )
 
     def wal(self) -> int:
         """Bytes of WAL written so far."""

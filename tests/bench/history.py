@@ -20,7 +20,7 @@ _ROW = (
 )
 _BODY = (
     "INSERT INTO handlers_invocationbody (invocation_id, event_token, call, result, lines)"
-    " SELECT id, {token}, '{{\"properties\": {{\"amount\": \"10\"}}}}', '{{\"values\": {{\"total\": \"9\"}}, \"log\": null}}',"
+    ' SELECT id, {token}, \'{{"properties": {{"amount": "10"}}}}\', \'{{"values": {{"total": "9"}}, "log": null}}\','
     " '' FROM handlers_invocation WHERE workflow_id LIKE 'past.%'"
 )
 

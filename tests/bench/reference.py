@@ -24,14 +24,18 @@ def one_by_one(control: SandboxControl, results: int) -> dict[str, Any]:
     """Answers `results` processes of a portal of its own; {"results", "seconds", "requests", "limit_503"}."""
     member_id = control.portal(NAME)
     assert member_id
-    control.post("apps", client_id=CLIENT_ID, client_secret=SECRET, scope="bizproc", redirect_url="http://127.0.0.1/")
+    control.post(
+        "apps", client_id=CLIENT_ID, client_secret=SECRET, scope="bizproc", redirect_url="http://127.0.0.1/"
+    )
     with _door() as (url, tokens):
         access, endpoint = _tokens(control)
         session = requests.Session()
         session.trust_env = False
 
         def ask(method: str, **params: Any) -> int:
-            return session.post(f"{endpoint}{method}", json={"auth": access, **params}, timeout=30).status_code
+            return session.post(
+                f"{endpoint}{method}", json={"auth": access, **params}, timeout=30
+            ).status_code
 
         made = ask(
             "bizproc.robot.add",

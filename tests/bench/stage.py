@@ -40,9 +40,11 @@ def staged(stack: Stack, portals: dict[str, dict[str, Any]], **settings: str) ->
 
 def burst(hub: Hub, name: str, count: int, code: str = "discount", **more: Any) -> None:
     """`count` processes at once, whose robot calls the hub."""
-    properties = {"seconds": more.pop("seconds")} if code == "sleep" else {
-        "amount": "1000.50", "percent": "15", "comment": COMMENT
-    }
+    properties = (
+        {"seconds": more.pop("seconds")}
+        if code == "sleep"
+        else {"amount": "1000.50", "percent": "15", "comment": COMMENT}
+    )
     hub.control.post(
         f"portals/{name}/burst",
         client_id=life.CLIENT_ID,
