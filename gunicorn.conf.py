@@ -58,7 +58,7 @@ def post_fork(server: Any, worker: Any) -> None:
     from django.core.exceptions import ImproperlyConfigured
 
     try:
-        from b24app import parent
+        from b24app import parent, settings  # noqa: F401  (settings that are wrong are told here)
     except ImproperlyConfigured as error:
         # A sentence, once, instead of sixty lines of traceback from each worker.
         if 1 < worker.age <= server.num_workers:
@@ -67,3 +67,24 @@ def post_fork(server: Any, worker: Any) -> None:
         sys.exit(server.APP_LOAD_ERROR)
     # A worker would notice by itself within a second; it might then wait for ever for a thread that hangs.
     parent.follow(parent.end_in_good_order, worker.ppid)
+
+
+def post_worker_init(worker: Any) -> None:
+    """The hub is loaded: what waits on this machine's disk need not wait for the first call; and whoever replaces
+    a running web process (scripts/replace_web.py) learns that this worker can serve."""
+    from portals import wake
+
+    wake.start()
+    if worker.cfg.pidfile:
+        with _ready_file(worker.cfg, os.getppid()).open("a") as file:
+            # One short write a worker, so none cuts another: who, of how many.
+            file.write(f"{os.getpid()}/{worker.cfg.workers}\n")
+
+
+def on_exit(server: Any) -> None:
+    if server.cfg.pidfile:
+        _ready_file(server.cfg, server.pid).unlink(missing_ok=True)
+
+
+def _ready_file(config: Any, master: int) -> Path:
+    return Path(f"{config.pidfile}.ready.{master}")

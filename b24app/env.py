@@ -6,10 +6,14 @@ where a variable is not set already.
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import secrets
+import sys
+import zoneinfo
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,8 +34,16 @@ def root() -> Path:
 
 
 def load() -> None:
-    """Reads `.env` beside manage.py, if there is one."""
+    """Reads `.env` beside manage.py, if there is one. What is wrong ends a command with its sentence alone."""
+    sys.excepthook = _say_what_to_set
     env.read_env(str(BASE_DIR / ".env"), recurse=False)
+
+
+def _say_what_to_set(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, ImproperlyConfigured):
+        print(error, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def text(name: str, default: str = "") -> str:
@@ -51,6 +63,48 @@ def number(name: str, default: int, low: int, high: int) -> int:
 
 def comma_list(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def time_zone(name: str, default: str) -> str:
+    value = text(name, default)
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ImproperlyConfigured(f"{name} is {value[:100]!r}; write a zone such as Europe/Moscow.") from None
+    return value
+
+
+def apps(name: str) -> list[str]:
+    """Django apps of the integrator's own. Raises ImproperlyConfigured for one that can't be found."""
+    found = comma_list(name)
+    for app in found:
+        module = app.rpartition(".apps.")[0] or app
+        try:
+            missing = importlib.util.find_spec(module) is None
+        except (ImportError, ValueError):
+            missing = True
+        if missing:
+            raise ImproperlyConfigured(
+                f"{name} names {app[:200]!r}, which can't be imported. Install it, or put its folder on PYTHONPATH."
+            )
+    return found
+
+
+def broker(name: str) -> str:
+    """A broker's URL. Raises ImproperlyConfigured where it is none we know."""
+    value = text(name, "filesystem://")
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme == "filesystem" or (
+            parts.scheme in ("redis", "rediss", "amqp", "amqps") and bool(parts.hostname)
+        )
+    except ValueError:
+        known = False
+    if not known:
+        raise ImproperlyConfigured(
+            f"{name} can't be read; write filesystem://, redis://host:6379/0 or amqp://user:password@host:5672//."
+        )
+    return value
 
 
 def url(name: str, value: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -58,7 +59,8 @@ class LeanPath:
         except BaseException:
             place.close()
             raise
-        response._resource_closers.append(place.close)
+        # What Django itself calls when the answer is sent (HttpResponseBase.close).
+        cast("Any", response)._resource_closers.append(place.close)
         return response
 
 

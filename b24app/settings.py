@@ -38,7 +38,7 @@ for _server in B24_OAUTH_URLS:
             f"B24_OAUTH_URLS: {_server} is not https. http is for loopback addresses and needs B24_ALLOW_HTTP=on."
         )
 
-ROBOT_APPS = env.comma_list("ROBOT_APPS")
+ROBOT_APPS = env.apps("ROBOT_APPS")
 ROBOT_TIME_LIMIT = env.number("ROBOT_TIME_LIMIT", 60, 1, 3600)
 ROBOT_MEMORY_MB = env.number("ROBOT_MEMORY_MB", 512, 64, 65536)
 WORKER_CONCURRENCY = env.number("WORKER_CONCURRENCY", max(6, 3 * (os.cpu_count() or 1)), 1, 1000)
@@ -118,7 +118,7 @@ LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]
 LOCALE_PATHS = [BASE_DIR / "b24app" / "locale"]
-TIME_ZONE = env.text("TIME_ZONE", "UTC")
+TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 USE_TZ = True
 
 STATIC_URL = "/static/"
@@ -174,7 +174,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "filesystem://")
+CELERY_BROKER_URL = env.broker("CELERY_BROKER_URL")
 CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
 
 LOGGING = logs.config(DEBUG)

@@ -6,10 +6,13 @@ Three ways lead in: the frame form, the event ONAPPINSTALL (and ONAPPUPDATE), fu
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from django.db import connection
 
 from portals import pending, verify
 from portals.claim import OAUTH, Claim
@@ -21,6 +24,9 @@ log = logging.getLogger(__name__)
 # Forged forms must not hold more threads of a web process than this (design §2 rule 9).
 _slots = threading.BoundedSemaphore(2)
 TOKEN_SERVER_SECONDS = 5.0
+# How long the token server may take all the same, and when the sweep looks at a claim that was this slow.
+_EXCHANGE_SECONDS = 30.0
+_SLOW_SECONDS = 60.0
 
 After = Callable[[Portal], object]
 
@@ -49,21 +55,56 @@ def receive(application: Application, claim: Claim, after: After | None = None) 
         return _keep(
             application, claim, Passes("busy", "Other installations are being verified.", retry_after=5.0)
         )
-    try:
-        done = verify.verify(application, claim, TOKEN_SERVER_SECONDS)
-    except verify.Refused as error:
-        log.warning("An installation of %s on %s was refused: %s", application.slug, claim.member_id, error)
-        return Outcome("refused", sentence=str(error))
-    except verify.Later as error:
-        return _keep(application, error.claim, error)
-    except Passes as error:
-        return _keep(application, claim, error)
-    finally:
-        _slots.release()
-    pending.forget(application, claim)
-    if done.changed and after is not None:
-        after(done.portal)
-    return Outcome("installed" if done.changed else "known", done.portal)
+    attempt = _Attempt(application, claim, after)
+    # A person who waits for a code's exchange (it lives 30 s) may wait for its end.
+    if not attempt.ended_within(None if claim.way == OAUTH else TOKEN_SERVER_SECONDS):
+        slow = Passes("slow", "The token server has not answered yet.", retry_after=_SLOW_SECONDS)
+        return _keep(application, claim, slow)
+    if isinstance(attempt.error, verify.Refused):
+        log.warning(
+            "An installation of %s on %s was refused: %s", application.slug, claim.member_id, attempt.error
+        )
+        return Outcome("refused", sentence=str(attempt.error))
+    if isinstance(attempt.error, verify.Later):
+        return _keep(application, attempt.error.claim, attempt.error)
+    if isinstance(attempt.error, Passes):
+        return _keep(application, claim, attempt.error)
+    if attempt.done is None:
+        raise attempt.error or RuntimeError("A verification ended without an outcome.")
+    return Outcome("installed" if attempt.done.changed else "known", attempt.done.portal)
+
+
+class _Attempt:
+    """A verification in a thread of its own, which holds its slot until it ends.
+
+    An exchange spends the claim's refresh token, so it is never given up half way: who asked is answered after
+    a few seconds, and the token server's answer is taken whenever it comes.
+    """
+
+    def __init__(self, application: Application, claim: Claim, after: After | None) -> None:
+        self.done: verify.Verified | None = None
+        self.error: Exception | None = None
+        self._ended = threading.Event()
+        work = functools.partial(self._run, application, claim, after)
+        threading.Thread(target=work, name="verify-installation", daemon=True).start()
+
+    def ended_within(self, seconds: float | None) -> bool:
+        return self._ended.wait(seconds)
+
+    def _run(self, application: Application, claim: Claim, after: After | None) -> None:
+        try:
+            self.done = verify.verify(application, claim, _EXCHANGE_SECONDS)
+            pending.forget(application, claim)
+            if self.done.changed and after is not None:
+                after(self.done.portal)
+        except Exception as error:
+            self.error = error
+            if not isinstance(error, verify.Refused | Passes):
+                log.exception("A verification failed.")
+        finally:
+            connection.close()
+            _slots.release()
+            self._ended.set()
 
 
 def _keep(application: Application, claim: Claim, error: Passes) -> Outcome:

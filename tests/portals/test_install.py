@@ -8,7 +8,7 @@ import threading
 import pytest
 import requests
 
-from portals import claim, pending, sweep
+from portals import claim, install, oauth, pending, sweep
 from portals.client import PortalClient
 from portals.clock import db_now
 from portals.errors import Passes
@@ -173,6 +173,33 @@ def test_s3_the_token_server_down_keeps_the_form_and_finishes_the_page(world, in
     assert portal.token_state == "working"
     assert [found.pk for found in given] == [portal.pk]
     assert not PendingInstallation.objects.exists()
+
+
+@pytest.mark.contract("3.17")
+def test_s2_a_slow_token_server_is_asked_once_and_its_answer_taken_when_it_comes(
+    world, installed, monkeypatch
+):
+    monkeypatch.setattr(install, "TOKEN_SERVER_SECONDS", 0.2)
+    answer = threading.Event()
+    asked = []
+    refresh = oauth.refresh
+
+    def slow(*args, **kwargs):
+        asked.append(1)
+        assert answer.wait(30)
+        return refresh(*args, **kwargs)
+
+    monkeypatch.setattr(oauth, "refresh", slow)
+    told = world.install()
+    assert told["status"] == 200
+    assert "installFinish" in told["body"]
+    assert not Portal.objects.exists()
+    assert PendingInstallation.objects.count() == 1
+    answer.set()
+    until(lambda: installed)
+    assert Portal.objects.get().token_state == "working"
+    until(lambda: not PendingInstallation.objects.exists())
+    assert asked == [1]
 
 
 @pytest.mark.contract("3.5")

@@ -42,6 +42,12 @@ class Command(BaseCommand):
             )
         application = Application.objects.filter(slug=slug).first()
         made = application is None
+        if application is not None and application.client_id != client_id and application.portals.exists():
+            raise CommandError(
+                f"Application {slug} has portals under another client id, which would all lose their authorisation."
+                " Choose another slug.",
+                returncode=2,
+            )
         application = application or Application(slug=slug)
         wanted = (options["name"].strip()[:_MOST], client_id, secret)
         if made or wanted != (application.name, application.client_id, application.client_secret):
