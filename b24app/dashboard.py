@@ -27,7 +27,8 @@ from handlers.models import Invocation, State
 from portals.models import Portal
 from portals.panels import BAD, INFO, WARN
 from portals.standing import STANDINGS
-from robots.models import Registration
+from robots.models import PushItem, Registration
+from robots.push_queue import OPEN as PUSHING
 
 HOURS = 24
 # A call due for longer than this waits for a worker that is not there.
@@ -98,6 +99,11 @@ def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
         found.append(
             Need(BAD, words % {"n": n}, reverse("admin:robots_registration_changelist") + "?error=yes")
         )
+    if may("robots.view_push") and (
+        n := PushItem.objects.filter(state__in=PUSHING).values("push").distinct().count()
+    ):
+        words = ngettext("%(n)s push is under way", "%(n)s pushes are under way", n)
+        found.append(Need(INFO, words % {"n": n}, reverse("admin:robots_push_changelist")))
     if may("handlers.view_refusedcall") and (n := figures.refused_calls()):
         words = ngettext(
             "%(n)s call of the last hour proved nothing", "%(n)s calls of the last hour proved nothing", n

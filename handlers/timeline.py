@@ -21,6 +21,7 @@ from portals.panels import BAD, INFO, OFF, OK, WARN
 from robots.texts import in_language
 
 # Younger than this between call and receipt is the network, not news.
+NOTED_WITHIN = dt.timedelta(seconds=1)
 LATE = dt.timedelta(seconds=10)
 
 TONES: dict[str, str] = {
@@ -107,8 +108,15 @@ def story(invocation: Invocation, attempts: Iterable[Attempt]) -> list[Moment]:
     attempts = list(attempts)
     moments = [*_arrival(invocation), *(_attempted(attempt) for attempt in attempts)]
     moments += [*_computing(invocation), *_sent(invocation), *_end(invocation, attempts)]
-    known = sorted((m for m in moments if m.at is not None), key=lambda m: m.at or invocation.received_at)
+    known = sorted((m for m in moments if m.at is not None), key=lambda m: _place(m, invocation, attempts))
     return known + [m for m in moments if m.at is None] + _to_come(invocation)
+
+
+def _place(moment: Moment, invocation: Invocation, attempts: list[Attempt]) -> dt.datetime:
+    """Where it stands: why a call ended is noted right after its end, and told before it."""
+    at = moment.at or invocation.received_at
+    noted = [each.at for each in attempts if at <= each.at < at + NOTED_WITHIN]
+    return max(noted, default=at) if at is invocation.ended_at else at
 
 
 def _arrival(invocation: Invocation) -> list[Moment]:

@@ -8,6 +8,8 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -30,7 +32,7 @@ admin.site.register(Push, PushAdmin)
 
 @admin.register(RobotVersion)
 class RobotVersionAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "robot", "published_at", "published_by", "note", "on_portals", "push_it"]
+    list_display = ["__str__", "published", "note", "on_portals", "push_it"]
     list_filter = ["robot__application", "kind"]
     list_select_related = ["robot"]
     change_form_template = "admin/robots/robotversion/change_form.html"
@@ -58,6 +60,11 @@ class RobotVersionAdmin(ReadOnlyAdmin):
     def get_list_display(self, request: HttpRequest) -> Any:
         shown = super().get_list_display(request)
         return shown if request.user.has_perm(PUSH) else [name for name in shown if name != "push_it"]
+
+    @admin.display(description=gettext_lazy("published"), ordering="published_at")
+    def published(self, version: RobotVersion) -> SafeString:
+        when = date_format(timezone.localtime(version.published_at), "SHORT_DATETIME_FORMAT")
+        return format_html('{} <div class="hub-quiet">{}</div>', when, version.published_by)
 
     @admin.display(description=gettext_lazy("on portals"))
     def on_portals(self, version: Any) -> SafeString | str:

@@ -203,7 +203,8 @@ def told(push: Push, request: HttpRequest) -> dict[str, Any]:
         "said": _("%(done)d of %(n)d portals are through.") % {"done": n - waits, "n": n},
         "through": n - waits,
         "all": n,
-        "badge": outcome_badge(push, ends),
+        # One word for what the counts beside it would only repeat is left out.
+        "badge": outcome_badge(push, ends) if check or not items else "",
         "may_cancel": may_push and bool(ends[State.WAITING] or ends[State.HELD]),
         "may_retry": may_push and not waits and bool(ends[State.FAILED] or ends[State.HELD]),
         "repair": f"{reverse('admin:robots_push')}?{urlencode([('portal', pk) for pk in differing])}"
@@ -278,6 +279,8 @@ def _summary(item: PushItem) -> str:
         return _("holds what it should") if item.state == State.DONE else ""
     done = [outcome["action"] for outcome in item.outcomes if outcome["done"]]
     actions = done or [each["action"] for each in item.wanted if item.state in OPEN]
+    if not actions and item.state == State.DONE:
+        return _("nothing to do")
     return ", ".join(f"{action_words(action)}: {n}" for action, n in Counter(actions).items())
 
 

@@ -73,6 +73,13 @@ def _field(item: dict[str, Any]) -> forms.Field:
     return forms.CharField(strip=False, widget=forms.TextInput(attrs={"class": "vTextField"}), **common)
 
 
+def form_for(request: HttpRequest, definition: Definition) -> TrialForm | None:
+    """The empty form for the robot's own page; None where this person may not try it."""
+    if not request.user.has_perm(TRY) or check_definition(definition):
+        return None
+    return TrialForm(definition)
+
+
 def trial_view(request: HttpRequest, pk: int) -> HttpResponse:
     """GET shows the form; POST computes and shows values, log, time and the exact `event.send`."""
     if not request.user.has_perm(TRY):

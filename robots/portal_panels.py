@@ -127,7 +127,7 @@ def pushes_panel(portal: Portal, request: HttpRequest) -> str:
             for item in latest_of(portal, PUSHES_SHOWN)
         ),
     )
-    return format_html('<ul class="hub-calls hub-pad">{}</ul>', lines) if lines else ""
+    return format_html('<div class="hub-pad"><ul class="hub-calls">{}</ul></div>', lines) if lines else ""
 
 
 def check_action(

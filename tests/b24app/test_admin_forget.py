@@ -82,15 +82,15 @@ def test_the_portals_page_offers_what_makes_sense_and_leads_back():
     client = signed_in("operators")
     portal = PortalFactory()
     url = reverse("admin:portals_portal_change", args=[portal.pk])
-    names = [name for name, _words in client.get(url).context["deeds"]]
+    names = [name for name, *_words in client.get(url).context["deeds"]]
     assert names == ["check_portals", "push_portals", "pause_portals"]
     answer = act(client, portal, "pause_portals", from_page=portal.pk)
     assert answer.redirect_chain == [(url, 302)]
-    assert "resume_portals" in [name for name, _words in answer.context["deeds"]]
-    assert [name for name, _w in client.get(url).context["deeds"]][-1] == "resume_portals"
+    assert "resume_portals" in [name for name, *_words in answer.context["deeds"]]
+    assert [name for name, *_w in client.get(url).context["deeds"]][-1] == "resume_portals"
     uninstalled = gone()
     page = client.get(reverse("admin:portals_portal_change", args=[uninstalled.pk]))
-    assert [name for name, _words in page.context["deeds"]] == ["forget_portals"]
+    assert [name for name, *_words in page.context["deeds"]] == ["forget_portals"]
     assert signed_in("auditors").get(url).context["deeds"] == []
 
 

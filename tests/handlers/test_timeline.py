@@ -213,3 +213,13 @@ def test_a_call_without_a_body_or_with_a_broken_one_is_shown_all_the_same():
         assert values_shown.inputs_of(call).rows == []
         assert values_shown.lines_of(call) == []
         assert told(call)
+
+
+def test_why_a_call_ended_is_told_before_its_end() -> None:
+    """It is noted a moment after it."""
+    end = NOW + dt.timedelta(seconds=1)
+    call = InvocationFactory(state=State.FAILED, cause="robot_error", ended_at=end)
+    Attempt.objects.create(
+        invocation=call, step="compute", at=end + dt.timedelta(milliseconds=5), code="robot_error"
+    )
+    assert "Failed" in timeline.story(call, call.attempts.select_related("sending"))[-1].title

@@ -3,7 +3,7 @@
 (function () {
     const place = document.querySelector(".hub-ticks");
     const boxes = Array.from(document.querySelectorAll(".hub-plan input[type='checkbox']"));
-    if (!place || boxes.length < 2) {
+    if (!place || boxes.length < 2 || !place.querySelector("input[type='submit']")) {
         return;
     }
     [[true, place.dataset.all], [false, place.dataset.none]].forEach(function (each) {
