@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from portals.crypto import keyed_hash
+from portals.crypto import keyed_hash, keyed_hashes
 
 MEMBER_ID = re.compile(r"[0-9a-zA-Z]{1,64}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,1000}")
@@ -41,6 +41,10 @@ class Claim:
     def installs(self) -> bool:
         """Whether the portal says that it installed or updated (and may have dropped what was registered)."""
         return self.way != OPEN
+
+    def brought_before(self) -> list[str]:
+        """How the same form would have been recognised under each key, before the keys were changed."""
+        return [digest.hex() for digest in keyed_hashes(self.refresh_token or self.code)]
 
     def dump(self) -> str:
         return json.dumps(dataclasses.asdict(self))

@@ -67,7 +67,7 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
     portal = find(application, claim.member_id)
     if portal is None or portal.state != Portal.State.INSTALLED:
         return False
-    if portal.brought_hash and bytes(portal.brought_hash).hex() == claim.brought:
+    if portal.brought_hash and bytes(portal.brought_hash).hex() in {claim.brought, *claim.brought_before()}:
         return True
     return (
         not claim.installs

@@ -451,3 +451,16 @@ def until(question):
     from tests.system.processes import until as wait
 
     wait(question, "the event's effect", 20)
+
+
+def test_s3_a_form_is_recognised_after_the_keys_were_changed(world, settings):
+    world.install(way="event")
+    portal = Portal.objects.get()
+    settings.ENCRYPTION_KEYS = ["a-new-passphrase-in-front-0123456789", *settings.ENCRYPTION_KEYS]
+    spent = portal.refresh_token
+    repeated = claim.Claim(way=claim.EVENT, member_id=portal.member_id, refresh_token="x", brought="")
+    # What the portal keeps of the form is a hash under the former key.
+    former = claim.keyed_hashes("x")[1]
+    Portal.objects.update(brought_hash=former)
+    assert install.receive(portal.application, repeated).result == "known"
+    assert Portal.objects.get().refresh_token == spent
