@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from celery import Celery
 from celery.beat import Scheduler
 from celery.signals import beat_init, celeryd_init, worker_process_init
+from kombu.transport import TRANSPORT_ALIASES
 
 from b24app import env, parent
 from portals import wake
@@ -25,6 +26,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 5.0
+TRANSPORT_ALIASES["filesystem"] = "b24app.folder_broker:Transport"
 
 
 class MemoryScheduler(Scheduler):
