@@ -12,8 +12,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -154,15 +154,20 @@ def measure_stack(stack: Stack, rows: int, one_by_one: int, old: int) -> dict[st
     with staged(stack, PORTALS) as hub:
         say(f"drain: {rows} rows of a backlog")
         figures: dict[str, Any] = {"backlog": backlog(hub, "alfa", rows)}
-        say(f"drain: {rows} calls of a burst")
+        say(f"drain: it took {figures['backlog']['seconds']} s; {rows} calls of a burst")
         figures["whole"] = whole(hub, "beta", rows)
-        say(f"drain: the older generation ({old}), and one result a request ({one_by_one})")
-        found: dict[str, Any] = {}
-        beside = threading.Thread(target=lambda: found.update(reference.one_by_one(hub.control, one_by_one)))
-        beside.start()
-        figures["older"] = older(hub, "old", old)
-        beside.join()
-        figures["one_by_one"] = found | {"extrapolated_seconds": reference.extrapolated(rows), "of": rows}
+        say(
+            f"drain: it took {figures['whole']['seconds']} s; the older generation ({old}), "
+            f"and one result a request ({one_by_one})"
+        )
+        with ThreadPoolExecutor(1) as beside:
+            single = beside.submit(reference.one_by_one, hub.control, one_by_one)
+            figures["older"] = older(hub, "old", old)
+            figures["one_by_one"] = {
+                **single.result(),
+                "extrapolated_seconds": reference.extrapolated(rows),
+                "of": rows,
+            }
     return figures
 
 
