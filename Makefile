@@ -10,8 +10,10 @@ DEV = .venv/installed-dev
 # make demo: PORT= of the hub, SANDBOX_PORT= of the sandbox, ONCE=1 to leave after the scenario.
 PORT ?= 8000
 SANDBOX_PORT ?= 8900
+# make fuzz: FUZZ= times the examples of make test.
+FUZZ ?= 50
 
-.PHONY: help demo test check format bench chaos requirements clean
+.PHONY: help demo test check format bench chaos fuzz requirements clean
 
 help:
 	@echo 'make demo    the hub and a sandbox Bitrix24 on this machine, until Ctrl-C (PORT=8000 SANDBOX_PORT=8900 ONCE=1)'
@@ -19,6 +21,7 @@ help:
 	@echo 'make check   ruff, mypy, import-linter, migrations, deploy check, OpenAPI schema'
 	@echo 'make bench   how quickly a call is acknowledged, beside a bare Django view'
 	@echo 'make chaos   kill -9 drills'
+	@echo 'make fuzz    every public door with FUZZ=50 times as many examples as make test'
 	@echo 'make format  ruff format and the fixes that change no meaning'
 	@echo 'make requirements  pins requirements*.txt anew from requirements*.in'
 	@echo 'make clean   takes away var/ (the demo, its data and logs) and caches; .venv stays'
@@ -37,6 +40,9 @@ bench: $(DEV)
 
 chaos: $(DEV)
 	@exec $(BIN)/python -m pytest tests/chaos -q -s
+
+fuzz: $(DEV)
+	@FUZZ='$(FUZZ)' exec $(BIN)/python -m pytest tests/fuzz tests/contract/test_php.py -q -p no:cacheprovider --timeout 7200
 
 format: $(DEV)
 	$(BIN)/ruff check --fix --quiet .
