@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from django.test import Client
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.models import InvocationBody
@@ -18,6 +18,7 @@ from portals import php_form
 from portals.models import Portal
 from robots.models import RobotVersion
 from tests.contract.php import Php, there
+from tests.fuzz.budget import tried
 from tests.handlers.calls import FORM
 
 pytestmark = pytest.mark.skipif(not there(), reason="php does not answer: Debian's php-cli is not installed")
@@ -99,7 +100,7 @@ def as_told(tree: Any) -> Any:
 
 
 @pytest.mark.contract("6.17")
-@settings(max_examples=4000, deadline=None, suppress_health_check=list(HealthCheck))
+@tried(3000)
 @given(pairs=forms)
 @example(pairs=[(b"properties[x][]", b"1"), (b"properties[x][5]", b"2"), (b"properties[x][]", b"3")])
 def test_s6_our_parser_reads_what_parse_str_reads(php: Php, pairs: list[tuple[bytes, bytes]]) -> None:
