@@ -122,7 +122,7 @@ class PortalAdmin(admin.ModelAdmin):
             "access_expires_at",
             "token_server",
         ]
-        learned = ["plan", "scope", "instances", "batch_size", "send_delay", "language"]
+        learned = ["plan", "scope", "instances", "batch_size", "send_delay", "language", "zone", "dates"]
         return [
             (None, {"fields": ["how_it_stands_and_what_to_do"]}),
             (_("Settings"), {"fields": ["groups", "time_zone", "date_format", "note"]}),
@@ -210,6 +210,15 @@ class PortalAdmin(admin.ModelAdmin):
     @admin.display(description=gettext_lazy("portal"), ordering="domain")
     def portal(self, portal: Portal) -> SafeString:
         return format_html('{} <div class="hub-quiet">{}</div>', portal, portal.application)
+
+    @admin.display(description=gettext_lazy("time zone"))
+    def zone(self, portal: Portal) -> str:
+        return f"{portal.time_zone}: {portal.get_time_zone_source_display()}"
+
+    @admin.display(description=gettext_lazy("date format"))
+    def dates(self, portal: Portal) -> str:
+        """Which format dates are read in, and who says so (contract §6)."""
+        return f"{portal.get_date_format_display()}: {portal.get_date_format_source_display()}"
 
     @admin.display(description=gettext_lazy("token valid until"))
     def token_until(self, portal: Portal) -> str:
