@@ -95,6 +95,24 @@ def test_a_zone_or_format_set_by_a_person_is_no_guess_any_more():
     assert list(portal.groups.all()) == [group]
 
 
+@pytest.mark.contract("6.10", "6.11")
+@pytest.mark.parametrize("group", ["integrators", "auditors"])
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("default", "default"),
+        ("language", "guessed from the portal&#x27;s language"),
+        ("learned", "learned from values"),
+        ("person", "set by a person"),
+    ],
+)
+def test_s6_the_page_says_which_date_format_and_why(group, source, words):
+    portal = PortalFactory(date_format="MDY", date_format_source=source, time_zone_source="server")
+    page = signed_in(group).get(reverse("admin:portals_portal_change", args=[portal.pk])).content.decode()
+    assert f"MM/DD/YYYY: {words}" in page
+    assert "UTC: told by the portal" in page
+
+
 def test_what_is_no_field_of_the_form_is_not_written():
     portal = PortalFactory()
     stolen = {
