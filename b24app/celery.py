@@ -26,7 +26,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 5.0
+# kombu's transports with what made a worker end for good taken out.
 TRANSPORT_ALIASES["filesystem"] = "b24app.folder_broker:Transport"
+TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "b24app.redis_broker:Transport"
 
 
 class MemoryScheduler(Scheduler):

@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 class Channel(filesystem.Channel):
     """Same folders and names as kombu's, so either reads what the other wrote."""
 
-    def _put(self, queue: str, message: Any, **_kwargs: Any) -> None:
+    def _put(  # type: ignore[override]  # the two classes above name the message differently
+        self, queue: str, message: Any, **_kwargs: Any
+    ) -> None:
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         _write(Path(self.data_folder_out) / name, message)
 
