@@ -1,11 +1,10 @@
-"""What a result costs, however many portals it comes from; and whether one bad neighbour is felt by the others.
+"""What a result costs, however many portals it comes from.
 
     python -m tests.bench.scale [--quick]
 
-1. The same number of calls from 1, 10 and 100 portals: CPU seconds a result of all processes (web, worker, runners,
-   beat, the database; the sandbox is no part of the hub).
-2. 99 portals' calls until the last result, by turns with and without: a portal that never answers, and a robot that
-   sleeps on every child it may have.
+The same number of calls from 1, 10 and 100 portals, by turns: CPU seconds a result of all processes (web, worker,
+runners, beat, the database; the sandbox is no part of the hub). Looks, which come half a minute later, are no part of
+it: they ride 500 to a request.
 """
 
 from __future__ import annotations
@@ -15,21 +14,20 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from tests.bench import cluster, usage
+from tests.bench import cluster, history, usage
 from tests.bench.cluster import Cluster
 from tests.bench.record import Found, carry_out, say, spread
 from tests.bench.stage import burst, staged
 from tests.system import servers
 from tests.system.hub import Hub
-from tests.system.processes import until
 from tests.system.servers import Stack
 
 STACK = Stack("PostgreSQL", "Redis")
 # Enterprise: what is measured is the hub, not the portals' bucket.
 SETTINGS = {"generation": "background", "enterprise": True}
-
-_NOT_COMPUTED = "SELECT count(*) FROM handlers_invocation WHERE state IN ('received', 'computing')"
-_ASLEEP = "SELECT count(*) FROM handlers_invocation WHERE state = 'computing' AND robot_code = 'sleep'"
+# What is owed of a former round must not be paid in the next.
+_NO_LOOKS = "confirm_at = NULL, confirmation = 'confirmed'"
+_FORGET_LOOKS = f"UPDATE handlers_invocation SET {_NO_LOOKS} WHERE confirm_at IS NOT NULL"
 
 
 def names(number: int) -> list[str]:
@@ -54,6 +52,7 @@ def until_finished(hub: Hub, chosen: list[str], seconds: float) -> None:
 
 def costs(hub: Hub, own: Cluster | None, portals: list[str], calls: int) -> dict[str, Any]:
     """CPU of `calls` in all from these portals, in ms a result."""
+    history.execute(hub.environment["DATABASE_URL"], _FORGET_LOOKS)
     before, database = usage.by_role(hub.mark), own.cpu() if own else 0.0
     began = time.monotonic()
     for place, name in enumerate(portals):
@@ -73,32 +72,7 @@ def costs(hub: Hub, own: Cluster | None, portals: list[str], calls: int) -> dict
     }
 
 
-def neighbours(hub: Hub, portals: list[str], calls: int, turns: int) -> dict[str, Any]:
-    """Seconds until the last of `calls` results of all but the first two portals, quiet and beside bad ones."""
-    silent, sleepy, *others = portals
-    found: dict[str, Any] = {"quiet": [], "beside": [], "portals": len(others), "calls": calls}
-    for turn in range(2 * turns):
-        beside = bool(turn % 2)
-        if beside:
-            hub.control.post(f"portals/{silent}/faults", kind="silence", seconds=120, methods=["batch"])
-            burst(hub, silent, 100)
-            # More rows than children: whoever may compute this robot sleeps.
-            burst(hub, sleepy, 40, "sleep", seconds="2")
-            until(lambda: hub.rows(_ASLEEP)[0][0] > 0, "the sleeper sleeps")
-        began = time.monotonic()
-        for name in others:
-            burst(hub, name, max(1, calls // len(others)))
-        until_finished(hub, others, 200)
-        found["beside" if beside else "quiet"].append(round(time.monotonic() - began, 3))
-        if beside:
-            hub.control.session.delete(f"{hub.control.base}/control/portals/{silent}/faults", timeout=30)
-            until(lambda: hub.rows(_NOT_COMPUTED)[0][0] == 0, "the sleeper woke", 120)
-    return found
-
-
-def measure_stack(
-    stack: Stack, own: Cluster | None, most: int, calls: int, rounds: int, turns: int
-) -> dict[str, Any]:
+def measure_stack(stack: Stack, own: Cluster | None, most: int, calls: int, rounds: int) -> dict[str, Any]:
     portals = names(most)
     with staged(stack, dict.fromkeys(portals, SETTINGS)) as hub:
         sizes = sorted({1, min(10, most), most})
@@ -110,18 +84,18 @@ def measure_stack(
                 first = (turn * size) % (most - size + 1)
                 rows.append(costs(hub, own, portals[first : first + size], calls))
                 say(f"scale: {rows[-1]['portals']} portals, {rows[-1]['all_ms']} ms a result")
-        return {"rounds": rows, "neighbours": neighbours(hub, portals, calls, turns)}
+        return {"rounds": rows}
 
 
 def measure(quick: bool) -> Found:
     found = Found()
     stack = STACK if not servers.lacking(STACK) else servers.STACKS[0]
-    most, calls, rounds, turns = (4, 40, 1, 1) if quick else (100, 1_000, 3, 3)
+    most, calls, rounds = (4, 40, 1) if quick else (100, 2_000, 4)
     with ExitStack() as whole:
         own = None
         if not cluster.missing() and stack.database == "PostgreSQL":
             own = whole.enter_context(cluster.own())
-        figures = measure_stack(stack, own, most, calls, rounds, turns)
+        figures = measure_stack(stack, own, most, calls, rounds)
     found.figures = {"stack": str(stack), **figures}
     by_size: dict[int, list[float]] = {}
     for row in figures["rounds"]:
@@ -133,16 +107,6 @@ def measure(quick: bool) -> Found:
         "≤ 1.2",
         f"{max(medians) / min(medians):.2f} ({', '.join(f'{value:g}' for value in medians)} ms)",
         max(medians) <= 1.2 * min(medians),
-    )
-    beside = figures["neighbours"]
-    pairs = [b / q for b, q in zip(beside["beside"], beside["quiet"], strict=True)]
-    ratio = spread(pairs)
-    found.figures["neighbours"]["ratio"] = ratio
-    found.goal(
-        "a silent portal and a sleeping robot beside: the others' time, as long as without",
-        "≤ 1.2",
-        f"{ratio['median']:g} ({ratio['least']:g} … {ratio['most']:g})",
-        ratio["median"] <= 1.2,
     )
     return found
 
