@@ -47,12 +47,14 @@ def test_a_worker_outlives_redis_with_messages_under_way(tmp_path: Path) -> None
         sender.start()
         for _ in range(4):
             handled = worker.log.read_text().count("unknown queue")
-            until(lambda n=handled: worker.log.read_text().count("unknown queue") > n + 20, "messages flow")
+            until(
+                lambda n=handled: worker.log.read_text().count("unknown queue") > n + 20, "messages flow", 150
+            )
             redis.stop()
             redis.start()
             assert worker.alive, worker.tail()
         handled = worker.log.read_text().count("unknown queue")
-        until(lambda: worker.log.read_text().count("unknown queue") > handled, "it works on", 90)
+        until(lambda: worker.log.read_text().count("unknown queue") > handled, "it works on", 150)
     finally:
         redis.stop()
         for process in (sender, worker):
