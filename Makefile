@@ -20,7 +20,7 @@ help:
 	@echo 'make test    every test, on every database and broker that answers here'
 	@echo 'make check   ruff, mypy, import-linter, migrations, deploy check, OpenAPI schema'
 	@echo 'make bench   how quickly a call is acknowledged, beside a bare Django view'
-	@echo 'make chaos   kill -9 drills'
+	@echo 'make chaos   every drill: kills, outages, hostile portals, pauses, upgrades, clocks (SEED=, KEEP=1)'
 	@echo 'make fuzz    every public door with FUZZ=50 times as many examples as make test'
 	@echo 'make format  ruff format and the fixes that change no meaning'
 	@echo 'make requirements  pins requirements*.txt anew from requirements*.in'
@@ -39,7 +39,7 @@ bench: $(DEV)
 	@exec $(BIN)/python -m tests.bench.ack
 
 chaos: $(DEV)
-	@exec $(BIN)/python -m pytest tests/chaos -q -s
+	@SEED='$(SEED)' KEEP='$(KEEP)' exec $(BIN)/python scripts/chaos.py
 
 fuzz: $(DEV)
 	@FUZZ='$(FUZZ)' exec $(BIN)/python -m pytest tests/fuzz tests/contract/test_php.py -q -p no:cacheprovider --timeout 7200
