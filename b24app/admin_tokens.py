@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from b24app.admin_people import NamedSplitDateTime
 from b24app.models import ApiToken
 from portals.panels import OFF, OK, badge
 
@@ -51,6 +52,8 @@ class ApiTokenAdmin(admin.ModelAdmin):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "expires_at":
+            kwargs["widget"] = NamedSplitDateTime()
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "user" and field is not None:
             # No links to accounts from here: this page is about the token.

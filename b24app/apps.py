@@ -9,4 +9,4 @@ class HubConfig(AppConfig):
 
     def ready(self) -> None:
         # Registers the admin's page of API tokens, and the numbered system checks.
-        from b24app import admin_tokens, checks  # noqa: F401  (imported for their registrations)
+        from b24app import admin_people, admin_tokens, checks  # noqa: F401  (imported for their registrations)

@@ -9,20 +9,22 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from handlers.attempt_words import title_of
-from handlers.models import OPEN_STATES, Attempt, Cause, Confirmation, Invocation, Sending, State
+from handlers.advice import what_to_do as what_to_do
+from handlers.attempt_words import details_of, title_of
+from handlers.clock_words import clock
+from handlers.models import OPEN_STATES, Attempt, Confirmation, Invocation, Sending, State
 from portals.models import Portal
 from portals.panels import BAD, INFO, OFF, OK, WARN
 from robots.texts import in_language
 
 # Younger than this between call and receipt is the network, not news.
-NOTED_WITHIN = dt.timedelta(seconds=1)
 LATE = dt.timedelta(seconds=10)
+# What went wrong is noted right after the row was settled by it, in the next statement.
+NOTED_WITHIN = dt.timedelta(seconds=1)
 
 TONES: dict[str, str] = {
     State.RECEIVED: INFO,
@@ -79,44 +81,27 @@ def headline(invocation: Invocation) -> str:
     return words[state] % {"cause": cause}
 
 
-def what_to_do(invocation: Invocation) -> str:
-    """What the person does about it; '' is nothing."""
-    if invocation.confirmation == Confirmation.STUCK:
-        return _("Look at the process on the portal: it did not go on. Replay sends the result once more.")
-    if invocation.state != State.FAILED:
-        return ""
-    by_cause = {
-        Cause.CODE_UNKNOWN: _("Make or publish a robot with this code, then replay."),
-        Cause.INPUT_WRONG: _(
-            "Correct what the automation fills in, or the portal's date format; then replay."
-        ),
-        Cause.ROBOT_ERROR: _("Correct the robot's code, then replay."),
-        Cause.OUTPUT_WRONG: _("Declare the output, or correct what the robot returns; then replay."),
-        Cause.TIME_LIMIT: _("Make the robot quicker or raise ROBOT_TIME_LIMIT, then replay."),
-        Cause.MEMORY: _("Let the robot use less memory or raise ROBOT_MEMORY_MB, then replay."),
-        Cause.PROCESS_DIED: _("See the robot's code for what ends its process, then replay."),
-        Cause.SEND_REFUSED: _("See what the portal said. Replay sends the same result again."),
-    }
-    return by_cause.get(Cause(invocation.cause), "") if invocation.cause else ""
-
-
 def story(invocation: Invocation, attempts: Iterable[Attempt]) -> list[Moment]:
     """Every moment, the earliest first, what is still to come last.
 
-    Wants portal, version and sending (select_related) and the attempts with their sending; makes no query.
+    At equal times the order of the steps. Wants portal, version, sending and body (select_related) and the
+    attempts with their sending; makes no query.
     """
     attempts = list(attempts)
-    moments = [*_arrival(invocation), *(_attempted(attempt) for attempt in attempts)]
-    moments += [*_computing(invocation), *_sent(invocation), *_end(invocation, attempts)]
-    known = sorted((m for m in moments if m.at is not None), key=lambda m: _place(m, invocation, attempts))
-    return known + [m for m in moments if m.at is None] + _to_come(invocation)
+    moments = [*_arrival(invocation), *(_attempted(attempt, invocation) for attempt in attempts)]
+    moments += [*_computing(invocation), *_sent(invocation)]
+    placed = [(moment.at, moment) for moment in moments]
+    placed += [(_after_its_reason(moment.at, attempts), moment) for moment in _end(invocation, attempts)]
+    known = [(at, number, moment) for number, (at, moment) in enumerate(placed) if at is not None]
+    told = [moment for _at, _number, moment in sorted(known, key=lambda each: each[:2])]
+    return told + [moment for at, moment in placed if at is None] + _to_come(invocation)
 
 
-def _place(moment: Moment, invocation: Invocation, attempts: list[Attempt]) -> dt.datetime:
-    """Where it stands: why a call ended is noted right after its end, and told before it."""
-    at = moment.at or invocation.received_at
-    noted = [each.at for each in attempts if at <= each.at < at + NOTED_WITHIN]
-    return max(noted, default=at) if at is invocation.ended_at else at
+def _after_its_reason(at: dt.datetime | None, attempts: list[Attempt]) -> dt.datetime | None:
+    """Where an end belongs in the order: what led to it was noted a moment later, and stands before it."""
+    if at is None:
+        return None
+    return max([at, *(note.at for note in attempts if at < note.at <= at + NOTED_WITHIN)])
 
 
 def _arrival(invocation: Invocation) -> list[Moment]:
@@ -125,12 +110,12 @@ def _arrival(invocation: Invocation) -> list[Moment]:
         late = int((invocation.received_at - invocation.called_at).total_seconds())
         details.append(
             _("The portal had made the call %(seconds)s s earlier (%(when)s).")
-            % {"seconds": number_format(late), "when": _clock(invocation.called_at)}
+            % {"seconds": number_format(late), "when": clock(invocation.called_at)}
         )
     if not invocation.waits:
         details.append(_("The process does not wait for a result."))
     elif invocation.deadline is not None:
-        details.append(_("The process waits, at most until %(when)s") % {"when": _clock(invocation.deadline)})
+        details.append(_("The process waits, at most until %(when)s") % {"when": clock(invocation.deadline)})
     else:
         details.append(_("The process waits until it gets an answer, for ever if need be."))
     if invocation.repeats:
@@ -149,16 +134,9 @@ def _arrival(invocation: Invocation) -> list[Moment]:
     return [Moment(invocation.received_at, INFO, title, details)]
 
 
-def _attempted(attempt: Attempt) -> Moment:
-    details = [attempt.text] if attempt.text else []
-    where = attempt.detail or {}
-    if isinstance(where, dict) and where.get("file"):
-        details.append(
-            _("%(type)s in %(file)s, line %(line)s")
-            % {"type": where.get("type", ""), "file": where["file"], "line": where.get("line", "?")}
-        )
+def _attempted(attempt: Attempt, invocation: Invocation) -> Moment:
     tone = INFO if attempt.step in (Attempt.Step.PERSON, Attempt.Step.ACCEPT, Attempt.Step.CONFIRM) else WARN
-    return Moment(attempt.at, tone, title_of(attempt), details, attempt.sending)
+    return Moment(attempt.at, tone, title_of(attempt), details_of(attempt, invocation), attempt.sending)
 
 
 def _computing(invocation: Invocation) -> list[Moment]:
@@ -171,7 +149,7 @@ def _computing(invocation: Invocation) -> list[Moment]:
         took = (invocation.computed_at - invocation.started_at).total_seconds()
         details.append(_("It took %(seconds)s s.") % {"seconds": number_format(took, decimal_pos=3)})
     if invocation.revision:
-        details.append(_("Code revision %(revision)s.") % {"revision": invocation.revision})
+        details.append(_revision(invocation))
     if invocation.tries > 1:
         details.append(_("At try %(n)d.") % {"n": invocation.tries})
     version = invocation.version
@@ -181,6 +159,16 @@ def _computing(invocation: Invocation) -> list[Moment]:
         else _("Computed")
     )
     return [Moment(invocation.computed_at, OK, title, details)]
+
+
+def _revision(invocation: Invocation) -> str:
+    """What computed, beside the version: the expression language's edition, or which Python source."""
+    compute = invocation.version.compute if invocation.version else {}
+    if compute.get("type") == "expression":
+        words = _("By the hub's expression language, edition %(revision)s.")
+    else:
+        words = _("Code revision %(revision)s (fingerprint of the robot's source file as it was loaded).")
+    return words % {"revision": invocation.revision}
 
 
 def _sent(invocation: Invocation) -> list[Moment]:
@@ -293,10 +281,6 @@ def _held(portal: Portal) -> str:
 
 def _cause(invocation: Invocation) -> str:
     return str(invocation.get_cause_display()) if invocation.cause else _("no cause was noted")
-
-
-def _clock(moment: dt.datetime) -> str:
-    return date_format(timezone.localtime(moment), "DATETIME_FORMAT")
 
 
 def robot_name(invocation: Invocation, payload: dict[str, object]) -> str:

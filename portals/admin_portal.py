@@ -63,7 +63,7 @@ class PortalChangeList(ChangeList):
                 setattr(portal, f"column_{column.name}", values.get(portal.pk, "–"))
 
 
-class PortalSettingInline(admin.TabularInline):
+class PortalSettingInline(admin.StackedInline):
     """Names are shown, values to nobody."""
 
     model = PortalSetting

@@ -187,7 +187,10 @@ class FilterSideWidget(forms.MultiWidget):
         super().__init__({"known": forms.CheckboxSelectMultiple(choices=FILTERS), "others": others})
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
-        return {**super().get_context(name, value, attrs), "title": self.title}
+        context = {**super().get_context(name, value, attrs), "title": self.title}
+        named = _("%(title)s: others, a line each") % {"title": self.title}
+        context["widget"]["subwidgets"][-1]["attrs"]["aria-label"] = named
+        return context
 
     def decompress(self, value: Any) -> list[Any]:
         known = dict(FILTERS)
@@ -204,9 +207,9 @@ class FilterSideField(forms.MultiValueField):
             forms.MultipleChoiceField(choices=FILTERS, required=False),
             forms.CharField(required=False),
         ]
-        super().__init__(
-            fields, widget=FilterSideWidget(), require_all_fields=False, required=False, **kwargs
-        )
+        widget = FilterSideWidget()
+        widget.title = kwargs.get("label", "")
+        super().__init__(fields, widget=widget, require_all_fields=False, required=False, **kwargs)
 
     def compress(self, values: list[Any]) -> list[Any]:
         known, others = values or [[], ""]
