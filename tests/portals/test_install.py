@@ -176,7 +176,7 @@ def test_s3_the_token_server_down_keeps_the_form_and_finishes_the_page(world, in
 
 
 @pytest.mark.contract("3.17")
-def test_s2_a_slow_token_server_is_asked_once_and_its_answer_taken_when_it_comes(
+def test_s2_s3_a_slow_token_server_is_asked_once_and_its_answer_taken_when_it_comes(
     world, installed, monkeypatch
 ):
     monkeypatch.setattr(install, "TOKEN_SERVER_SECONDS", 0.2)
