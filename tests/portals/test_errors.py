@@ -147,5 +147,7 @@ def test_secrets_are_taken_out():
 
 @pytest.mark.contract("2.10")
 def test_s2_a_token_is_known_by_its_shape():
-    told = scrub("wrong: 5f1|A51601_82584|hsyU.ab-c and " + "0f" * 35 + " of 0123456789abcdef0123456789abcdef")
+    told = scrub(
+        "wrong: 5f1|A51601_82584|hsyU.ab-c and " + "0f" * 35 + " of 0123456789abcdef0123456789abcdef"
+    )
     assert told == "wrong: [hidden] and [hidden] of 0123456789abcdef0123456789abcdef"
