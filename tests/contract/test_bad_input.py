@@ -123,6 +123,28 @@ def test_s6_a_hundred_megabytes_are_refused_unread(portal: Portal, path: str) ->
     assert answer.status == 413
 
 
+@pytest.mark.contract("6.1")
+@pytest.mark.parametrize(("size", "status"), [(0, 200), (3 * MEGABYTE, 413)])
+def test_s6_a_form_in_chunks_is_read_and_a_large_one_is_not_read_to_its_end(
+    portal: Portal, version: RobotVersion, size: int, status: int
+) -> None:
+    whole = wire(portal) + b"&x=" + b"y" * size
+    body = io.BytesIO(whole)
+    chunked = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    assert knock(portal, b"", **chunked, **{"wsgi.input": body}).status == status
+    assert body.tell() <= 2 * MEGABYTE + 1
+    assert Invocation.objects.count() == (1 if status == 200 else 0)
+
+
+def test_chunks_that_are_none_are_no_form(portal: Portal) -> None:
+    class Broken(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            raise OSError("Invalid chunk size")
+
+    chunked = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    assert knock(portal, b"", **chunked, **{"wsgi.input": Broken()}).status == 400
+
+
 @pytest.mark.contract("6.17")
 def test_s6_of_equal_names_the_last_counts_and_conflicting_ones_are_read_as_php_does(
     portal: Portal, version: RobotVersion

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -94,6 +95,13 @@ def test_s2_s6_no_secret_is_left_anywhere(hub: Hub, tmp_path: Path) -> None:
     # Strangers, a token server that is away, an update with another application token, a refusal.
     post = {"auth[member_id]": "f" * 32, "auth[application_token]": "x" * 32, "event_token": "a|b|c"}
     assert requests.post(f"{hub.url}/b24/demo/handler/", data=post, timeout=20).status_code == 403
+    in_chunks = requests.post(
+        f"{hub.url}/b24/demo/handler/",
+        data=iter([urlencode(post).encode()]),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        timeout=20,
+    )
+    assert in_chunks.status_code == 403, in_chunks.text
     hub.control.post("servers/west/faults", kind="html", count=2)
     hub.control.post("portals/alfa/expire")
     hub.control.post("portals/alfa/update", client_id=life.CLIENT_ID, application_token="new")
