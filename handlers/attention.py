@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import BooleanField, Exists, OuterRef, QuerySet
 from django.db.models.expressions import RawSQL
 
-from handlers.models import OPEN_STATES, Confirmation, Invocation, State
+from handlers.models import Confirmation, Invocation, State
 
 # Counting stops here: a person who must look at ten thousand calls is not helped by the exact number.
 COUNT_LIMIT = 10_000
@@ -22,8 +22,15 @@ def stuck(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
 
 
 def still_open(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
-    """On its way: received, computing, ready or being sent."""
-    return _all(among).filter(state__in=OPEN_STATES)
+    """On its way: received, computing, ready or being sent; by the partial indexes that hold just these, since
+    among two hundred thousand that ended a walk would look for a handful."""
+    spelled = (
+        RawSQL("state = 'received'", (), output_field=BooleanField()),
+        RawSQL("state = 'ready'", (), output_field=BooleanField()),
+        RawSQL("state IN ('computing', 'sending')", (), output_field=BooleanField()),
+    )
+    parts = [Invocation.objects.filter(each).order_by().values("pk") for each in spelled]
+    return _all(among).filter(pk__in=parts[0].union(*parts[1:], all=True))
 
 
 def narrowed(queryset: QuerySet[Invocation], state: str) -> QuerySet[Invocation]:
