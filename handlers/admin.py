@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,9 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils import timezone
-from django.utils.formats import date_format, number_format
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,9 +18,12 @@ from django.utils.translation import gettext_lazy
 from handlers import log_pages, replay_orders, timeline, values_shown
 from handlers.admin_orders import ReplayOrderAdmin
 from handlers.admin_replay import DEEDS, RELEASE, REPLAY, decide_link, decide_view, links_for
+from handlers.admin_sendings import SendingAdmin
+from handlers.breaking import breakable
+from handlers.clock_words import clock, two_lines
 from handlers.log_search import search
-from handlers.models import Invocation, RefusedCall, ReplayOrder, Sending
-from portals.panels import BAD, INFO, OK, WARN, badge
+from handlers.models import OPEN_STATES, Invocation, RefusedCall, ReplayOrder, Sending
+from portals.panels import badge
 from portals.read_only import ReadOnlyAdmin
 
 RELATED_SHOWN = 20
@@ -33,11 +33,12 @@ DECIDED_AT_ONCE = 100
 
 
 admin.site.register(ReplayOrder, ReplayOrderAdmin)
+admin.site.register(Sending, SendingAdmin)
 
 
 @admin.register(Invocation)
 class InvocationAdmin(ReadOnlyAdmin):
-    list_display = ["number", "received", "how", "robot", "document", "portal"]
+    list_display = ["number", "received", "how", "robot", "document", "on_portal"]
     list_display_links = ["number"]
     list_filter = [
         log_pages.StateFilter,
@@ -80,13 +81,17 @@ class InvocationAdmin(ReadOnlyAdmin):
         return format_html('{} <div class="hub-quiet">{}</div>', shown, more) if more else shown
 
     @admin.display(description=gettext_lazy("robot"))
-    def robot(self, call: Invocation) -> str:
-        return f"{call.robot_code} v{call.version.number}" if call.version else call.robot_code
+    def robot(self, call: Invocation) -> SafeString:
+        code = breakable(call.robot_code)
+        return format_html("{} v{}", code, call.version.number) if call.version else code
+
+    @admin.display(description=gettext_lazy("portal"))
+    def on_portal(self, call: Invocation) -> SafeString:
+        return breakable(str(call.portal))
 
     @admin.display(description=gettext_lazy("received"))
-    def received(self, call: Invocation) -> SafeString:
-        at = timezone.localtime(call.received_at)
-        return format_html("{} <br>{}", date_format(at, "SHORT_DATE_FORMAT"), f"{at:%H:%M:%S}")
+    def received(self, call: Invocation) -> SafeString | str:
+        return two_lines(call.received_at)
 
     @admin.display(description=gettext_lazy("document"))
     def document(self, call: Invocation) -> str:
@@ -151,6 +156,9 @@ def story_context(call: Invocation) -> dict[str, Any]:
     result = values_shown.result_of(call)
     return {
         "call": call,
+        "received": clock(call.received_at),
+        # What may still change by itself: the page looks again.
+        "open": call.state in OPEN_STATES or call.confirm_at is not None,
         "robot_name": timeline.robot_name(call, payload),
         "badge": badge(timeline.tone_of(call), call.get_state_display()),
         "headline": timeline.headline(call),
@@ -183,76 +191,21 @@ def _others(call: Invocation, field: str) -> QuerySet[Invocation]:
 
 def _lines(calls: QuerySet[Invocation], order: str = "-id") -> list[dict[str, Any]]:
     rows = calls.select_related(None).order_by(order)[:RELATED_SHOWN]
-    return [{"call": each, "badge": badge(timeline.tone_of(each), each.get_state_display())} for each in rows]
-
-
-@admin.register(Sending)
-class SendingAdmin(ReadOnlyAdmin):
-    """Requests that carried results: one row a batch."""
-
-    list_display = ["id", "portal", "started_at", "how", "results", "lines", "looks", "took", "code"]
-    list_filter = ["outcome"]
-    list_select_related = ["portal"]
-    list_per_page = 50
-    list_max_show_all = 0
-    ordering = ["-id"]
-    sortable_by = ()
-    paginator = log_pages.BoundedPaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    fields = [
-        "portal",
-        "started_at",
-        "answered_at",
-        "portal_time",
-        "how",
-        "results",
-        "lines",
-        "looks",
-        "took",
-        "code",
-        "text",
-        "calls",
-    ]
-    readonly_fields = ["how", "took", "calls"]
-
-    @admin.display(description=gettext_lazy("outcome"))
-    def how(self, sending: Sending) -> SafeString:
-        tones = {
-            Sending.Outcome.OPEN: INFO,
-            Sending.Outcome.ANSWERED: OK,
-            Sending.Outcome.TROUBLE: BAD,
+    return [
+        {
+            "call": each,
+            "received": clock(each.received_at),
+            "badge": badge(timeline.tone_of(each), each.get_state_display()),
         }
-        return badge(tones.get(Sending.Outcome(sending.outcome), WARN), sending.get_outcome_display())
-
-    @admin.display(description=gettext_lazy("seconds"))
-    def took(self, sending: Sending) -> str:
-        return "–" if sending.seconds is None else number_format(sending.seconds, decimal_pos=3)
-
-    @admin.display(description=gettext_lazy("calls of the day before whose last sending it is"))
-    def calls(self, sending: Sending) -> SafeString | str:
-        # Found by the time they came: `sending` has no index, and older ones are rare.
-        day_before = sending.started_at - dt.timedelta(days=1)
-        rows = (
-            Invocation.objects.filter(received_at__range=(day_before, sending.started_at), sending=sending)
-            .order_by("-id")
-            .values_list("pk", "robot_code")[:60]
-        )
-        return (
-            format_html_join(
-                ", ",
-                '<a href="{}">#{} {}</a>',
-                ((reverse("admin:handlers_invocation_change", args=[pk]), pk, code) for pk, code in rows),
-            )
-            or "–"
-        )
+        for each in rows
+    ]
 
 
 @admin.register(RefusedCall)
 class RefusedCallAdmin(ReadOnlyAdmin):
     """Calls that proved nothing: the answer to “Bitrix24 says it called you”."""
 
-    list_display = ["at", "reason", "application", "domain", "member_id", "robot_code", "address"]
+    list_display = ["came", "reason", "application", "its_domain", "its_member", "robot", "address"]
     list_filter = ["reason"]
     search_fields = ["=member_id", "=domain", "=address", "=robot_code"]
     search_help_text = gettext_lazy("A member id, a domain, an address or a robot's code, as it is written.")
@@ -260,4 +213,25 @@ class RefusedCallAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     paginator = log_pages.BoundedPaginator
     sortable_by = ()
-    fields = ["at", "reason", "application", "domain", "member_id", "robot_code", "address"]
+    fields = ["came_at", "reason", "application", "domain", "member_id", "robot_code", "address"]
+    readonly_fields = ["came_at"]
+
+    @admin.display(description=gettext_lazy("at"))
+    def came(self, refused: RefusedCall) -> SafeString | str:
+        return two_lines(refused.at)
+
+    @admin.display(description=gettext_lazy("at"))
+    def came_at(self, refused: RefusedCall) -> str:
+        return clock(refused.at)
+
+    @admin.display(description=gettext_lazy("claimed domain"))
+    def its_domain(self, refused: RefusedCall) -> SafeString:
+        return breakable(refused.domain)
+
+    @admin.display(description=gettext_lazy("claimed portal"))
+    def its_member(self, refused: RefusedCall) -> SafeString:
+        return breakable(refused.member_id)
+
+    @admin.display(description=gettext_lazy("robot"))
+    def robot(self, refused: RefusedCall) -> SafeString:
+        return breakable(refused.robot_code)

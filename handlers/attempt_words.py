@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext as _
+import re
+from typing import Any
 
-from handlers.models import Attempt, Cause
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from handlers.models import Attempt, Cause, Invocation
+from handlers.values_shown import inputs_of
+
+# Attempts whose heading says all that was noted.
+_SAID_BY_TITLE = {"worker_lost", "sender_lost"}
+# Sentences that the runner stores in its own language, English, and how each is found in a stored text.
+_STORED = [
+    (re.compile(re.escape(text).replace("%g", r"(\S+)").replace("%s", r"(\S+)")), text)
+    for text in (
+        gettext_noop("The robot ran longer than %g seconds."),
+        gettext_noop("The robot ran out of memory."),
+        gettext_noop("The robot's process was ended by %s."),
+        gettext_noop("The robot ended its own process (exit status %s)."),
+        gettext_noop("The robot's process ended."),
+    )
+]
 
 
 def words_of(code: str) -> str:
@@ -43,3 +62,35 @@ def title_of(attempt: Attempt) -> str:
         "code": words_of(attempt.code),
         "actor": attempt.actor or _("A person"),
     }
+
+
+def details_of(attempt: Attempt, invocation: Invocation) -> list[str]:
+    """What else is known of an attempt, once, in the reader's language; as it was stored where nothing tells it.
+
+    Wants the call's portal, version and body (select_related); makes no query.
+    """
+    detail = attempt.detail if isinstance(attempt.detail, dict) else {}
+    if detail.get("type"):
+        return [_error(detail)]
+    if attempt.code in _SAID_BY_TITLE or not attempt.text:
+        return []
+    if attempt.code == Cause.INPUT_WRONG:
+        # Read again: the same sentence, unless the portal's date format was set meanwhile.
+        return [inputs_of(invocation).problem or attempt.text]
+    return [_in_readers_words(attempt.text)]
+
+
+def _error(detail: dict[str, Any]) -> str:
+    """`ZeroDivisionError in shop/robot_handlers.py, line 14: division by zero`"""
+    told = {"type": detail["type"], "file": detail.get("file"), "line": detail.get("line", "?")}
+    where = _("%(type)s in %(file)s, line %(line)s") % told if told["file"] else str(told["type"])
+    message = str(detail.get("message") or "")[:1000]
+    return f"{where}: {message}" if message else where
+
+
+def _in_readers_words(stored: str) -> str:
+    for pattern, text in _STORED:
+        found = pattern.fullmatch(stored)
+        if found:
+            return _(text).replace("%g", "%s") % found.groups()
+    return stored

@@ -1,7 +1,8 @@
 """What a person does to a call: replay it, or release the process that waits (design §2).
 
 A token has one result for ever. Where any run of the token stored one, a replay sends that one again; a new
-result may be computed and sent only where none was ever stored.
+result may be computed and sent only where none was ever stored. It is computed by the call's own version, or, where
+its code was unknown when it came, by the one that acceptance would choose now.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from handlers.computed import result_text
 from handlers.models import OPEN_STATES, Invocation, InvocationBody, State
 from portals.clock import db_now
 from portals.wake import wake
+from robots.models import Registration, RobotVersion
 
 
 class CannotReplay(Exception):
@@ -45,8 +47,9 @@ def replay(invocation: Invocation, by: str, why: str) -> Invocation:
         )
         if runs.filter(state__in=OPEN_STATES).exists():
             raise CannotReplay(_("A run of this call is still open."))
-        if invocation.version_id is None:
-            raise CannotReplay(_("No version of the robot is known for this call. Publish it, then replay."))
+        version_id = invocation.version_id or version_sought(invocation)
+        if version_id is None:
+            raise CannotReplay(_("No robot with this code is published. Publish one, then replay."))
         if invocation.deadline is not None and invocation.deadline <= db_now():
             raise CannotReplay(_("The process has stopped waiting for this call."))
         result = stored_result(invocation)
@@ -54,7 +57,7 @@ def replay(invocation: Invocation, by: str, why: str) -> Invocation:
             raise CannotReplay(_("The robot does not wait: nothing is sent for it."))
         newest = runs.aggregate(newest=Max("run"))["newest"] or 0
         try:
-            again = _new_run(invocation, newest + 1, result)
+            again = _new_run(invocation, newest + 1, result, version_id)
         except IntegrityError:
             raise CannotReplay(_("Somebody else replays this call just now.")) from None
         attempts.write([Note(again.pk, "person", "replay", why, actor=by)])
@@ -95,14 +98,30 @@ def release(invocation: Invocation, by: str, why: str) -> Invocation:
     return invocation
 
 
-def _new_run(invocation: Invocation, run: int, result: str) -> Invocation:
+def version_sought(invocation: Invocation) -> int | None:
+    """The version that acceptance would choose now: the one last pushed there, else the latest published."""
+    application = invocation.portal.application_id
+    pushed = Registration.objects.filter(
+        portal_id=invocation.portal_id,
+        robot__application_id=application,
+        robot__code=invocation.robot_code,
+        pushed_version__isnull=False,
+    )
+    latest = RobotVersion.objects.filter(robot__application_id=application, code=invocation.robot_code)
+    return (
+        pushed.values_list("pushed_version_id", flat=True).first()
+        or latest.order_by("-number").values_list("pk", flat=True).first()
+    )
+
+
+def _new_run(invocation: Invocation, run: int, result: str, version_id: int) -> Invocation:
     now = db_now()
     again = Invocation.objects.create(
         portal_id=invocation.portal_id,
         token_hash=bytes(invocation.token_hash),
         run=run,
         robot_code=invocation.robot_code,
-        version_id=invocation.version_id,
+        version_id=version_id,
         workflow_id=invocation.workflow_id,
         document_id=invocation.document_id,
         document_type=invocation.document_type,

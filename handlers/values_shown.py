@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import date_format, localize, number_format
+from django.utils.formats import localize, number_format
 from django.utils.translation import gettext as _
 
+from handlers.clock_words import clock, day
 from handlers.models import Invocation
 from robots.texts import in_language
 from robots.types import typed_inputs
@@ -138,8 +139,9 @@ def shown(value: Any) -> str:
     if isinstance(value, Decimal):
         return number_format(value, use_l10n=True, force_grouping=False)
     if isinstance(value, dt.datetime):
-        local = timezone.localtime(value)
-        return f"{date_format(local, 'SHORT_DATETIME_FORMAT')} ({local:%Z})"
+        return f"{clock(value)} ({timezone.localtime(value):%Z})"
+    if isinstance(value, dt.date):
+        return day(value)
     return str(localize(value)) if not isinstance(value, str) else value
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth.mixins import UserPassesTestMixin
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -23,7 +24,7 @@ from django.views import View
 from portals import claim, install, transport
 from portals.claim import BadClaim
 from portals.install import After
-from portals.models import Portal
+from portals.models import Application, Portal
 from portals.pages import application_of
 
 STATE_SECONDS = 600
@@ -59,14 +60,18 @@ def bare_host(text: str) -> str:
 
 
 class ConnectView(StaffOnly, View):
-    """`/b24/APP/connect/?portal=DOMAIN`: sends the browser to the portal's consent page."""
+    """`/b24/APP/connect/?portal=DOMAIN`: sends the browser to the portal's consent page; asks for DOMAIN where it
+    is not given or no host name."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         application = application_of(slug)
+        asked = request.GET.get("portal", "").strip()
+        if not asked:
+            return _page(request, application, ask=True)
         try:
-            host = bare_host(request.GET.get("portal", ""))
+            host = bare_host(asked)
         except BadClaim as error:
-            return _page(request, str(error), 400)
+            return _page(request, application, str(error), 400, ask=True, asked=asked[:300])
         nonce = secrets.token_urlsafe(16)
         open_ones: list[str] = request.session.get(_SESSION, [])
         request.session[_SESSION] = [*open_ones, nonce][-_MOST_OPEN:]
@@ -84,9 +89,8 @@ class OAuthView(StaffOnly, View):
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         application = application_of(slug)
         if not _state_is_ours(request, slug):
-            return _page(
-                request, _("This connection was not started here, or too long ago. Start it again."), 400
-            )
+            sentence = _("This connection was not started here, or too long ago. Start it again.")
+            return _page(request, application, sentence, 400, ask=True)
         try:
             told = claim.from_code(
                 request.GET.get("code", ""),
@@ -94,18 +98,13 @@ class OAuthView(StaffOnly, View):
                 request.GET.get("server_domain", ""),
             )
         except BadClaim as error:
-            return _page(request, str(error), 400)
+            return _page(request, application, str(error), 400, ask=True)
         outcome = install.receive(application, told, self.after)
         if outcome.portal is None:
-            return _page(
-                request, _("The portal could not be connected: %(why)s") % {"why": outcome.sentence}, 403
-            )
+            sentence = _("The portal could not be connected: %(why)s") % {"why": outcome.sentence}
+            return _page(request, application, sentence, 403, ask=True)
         sentence = _("The portal %(portal)s is connected.") % {"portal": outcome.portal}
-        if outcome.portal.token_is_admin is not True:
-            sentence += " " + _(
-                "Robots can be pushed only after an administrator opened the application there."
-            )
-        return _page(request, sentence, 200, outcome.portal)
+        return _page(request, application, sentence, portal=outcome.portal)
 
 
 def _state_is_ours(request: HttpRequest, slug: str) -> bool:
@@ -123,5 +122,24 @@ def _state_is_ours(request: HttpRequest, slug: str) -> bool:
     return True
 
 
-def _page(request: HttpRequest, sentence: str, status: int, portal: Portal | None = None) -> HttpResponse:
-    return render(request, "portals/connect.html", {"sentence": sentence, "portal": portal}, status=status)
+def _page(
+    request: HttpRequest,
+    application: Application,
+    sentence: str = "",
+    status: int = 200,
+    *,
+    portal: Portal | None = None,
+    ask: bool = False,
+    asked: str = "",
+) -> HttpResponse:
+    """The admin's page around `sentence`; with a field for the portal's address where `ask`."""
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Connect a portal"),
+        "application": application,
+        "sentence": sentence,
+        "portal": portal,
+        "ask": ask,
+        "asked": asked,
+    }
+    return render(request, "portals/connect.html", context, status=status)

@@ -114,7 +114,12 @@ def _frame(
             origin=frame.claimed_origin(told.query),
             finish=finish,
         )
-    sentence = _("The application is installed. Its automation rules appear in the portal by themselves.")
+    # Which robots a portal gets is decided elsewhere: a reinstalled one what it had, a further one what most
+    # others have, an application's first one nothing before a push.
+    sentence = _(
+        "The application is installed. The automation rules that its operator provides for this portal appear in"
+        " it by themselves; if there are none yet, they appear once the operator provides them."
+    )
     if outcome.portal.token_is_admin is False:
         sentence += " " + _(
             "It was opened by someone who is no administrator: let an administrator open it once, so that the"

@@ -71,7 +71,7 @@ def test_the_story_of_a_call(auditor):
     assert attempt["detail"]["line"] == 7
     assert told["last_sending"]["id"] == told["sending"] == made["sendings"].pk
     assert told["standing"]["tone"] == "bad"
-    assert "Correct the robot's code" in told["standing"]["to_do"]
+    assert "correct the robot" in told["standing"]["to_do"]
     titles = [moment["title"] for moment in told["timeline"]]
     assert titles[0] == f"Received from {call.portal}"
     assert "Sent to the portal" in titles

@@ -10,10 +10,13 @@ from django.core.management import call_command
 
 from handlers import replay
 from handlers.models import Attempt, Invocation, InvocationBody, State
+from portals.client import PortalClient
+from tests.factories import RegistrationFactory, RobotFactory, RobotVersionFactory
 from tests.handlers.rig import Rig
 from tests.handlers.test_way import arrived, finished, later
 
 pytestmark = pytest.mark.django_db(transaction=True)
+AMOUNT = {"amount": {"Name": "Amount", "Type": "double"}}
 BROKEN = {"type": "expression", "returns": {"total": "1 / (amount - amount)"}}
 
 
@@ -40,6 +43,48 @@ def test_a_replay_of_a_failed_call_computes_anew_and_the_former_run_stays(rig: R
     assert Invocation.objects.filter(pk=failed.pk).values().get() == before
     note = Attempt.objects.get(invocation=again, step="person")
     assert (note.code, note.actor, note.text) == ("replay", "anna", "the robot is mended")
+
+
+def unknown_call(rig: Rig) -> tuple[Any, Invocation]:
+    """A call of a code that nobody published here, as after a loss of the catalog."""
+    payload = {"CODE": "later", "NAME": "Later", "USE_SUBSCRIPTION": "Y", "PROPERTIES": AMOUNT}
+    payload["RETURN_PROPERTIES"] = {"total": {"Name": "Total", "Type": "double"}}
+    handler = f"{rig.hub_url}/b24/{rig.application.slug}/handler/"
+    PortalClient(rig.portal).call("bizproc.robot.add", {**payload, "HANDLER": handler})
+    number = rig.run("later")
+    arrived()
+    return number, Invocation.objects.get(cause="code_unknown")
+
+
+def test_a_call_of_an_unknown_code_is_replayed_once_the_robot_is_published(rig: Rig) -> None:
+    number, failed = unknown_call(rig)
+    assert failed.version is None
+    with pytest.raises(replay.CannotReplay, match="No robot with this code is published"):
+        replay.replay(failed, "anna", "too early")
+    version = RobotVersionFactory(robot=RobotFactory(application=rig.application, code="later"))
+    again = replay.replay(failed, "anna", "published")
+    assert again.version == version
+    rig.work()
+    finished(rig, number)
+    again.refresh_from_db()
+    assert (again.run, again.state) == (2, "delivered")
+    failed.refresh_from_db()
+    assert failed.version is None
+
+
+def test_an_unknown_code_is_replayed_by_the_version_pushed_there_not_by_another_applications(
+    rig: Rig,
+) -> None:
+    _number, failed = unknown_call(rig)
+    RobotVersionFactory(robot=RobotFactory(code="later"))
+    with pytest.raises(replay.CannotReplay):
+        replay.replay(failed, "anna", "another application's")
+    robot = RobotFactory(application=rig.application, code="later")
+    pushed = RobotVersionFactory(robot=robot)
+    latest = RobotVersionFactory(robot=robot)
+    assert replay.version_sought(failed) == latest.pk
+    RegistrationFactory(robot=robot, portal=rig.portal, wanted_version=latest, pushed_version=pushed)
+    assert replay.replay(failed, "anna", "").version == pushed
 
 
 @pytest.mark.contract("7.9")

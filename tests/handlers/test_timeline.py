@@ -14,6 +14,7 @@ from portals.models import Portal
 from tests.factories import NOW, InvocationFactory, PortalFactory, RobotFactory, RobotVersionFactory
 
 pytestmark = pytest.mark.django_db
+PYTHON = {"type": "python", "function": "shop.discount"}
 
 
 def at(seconds):
@@ -31,7 +32,7 @@ def titles(call):
 
 
 def test_a_call_that_went_well():
-    version = RobotVersionFactory(robot=RobotFactory(code="discount"), number=3)
+    version = RobotVersionFactory(robot=RobotFactory(code="discount"), number=3, compute=PYTHON)
     portal = PortalFactory(domain="shop.bitrix24.com")
     sending = Sending.objects.create(
         portal=portal, started_at=at(1), answered_at=at(1.5), seconds=0.5, results=48, outcome="answered"
@@ -56,7 +57,11 @@ def test_a_call_that_went_well():
             "Received from shop.bitrix24.com",
             "The process waits until it gets an answer, for ever if need be.",
         ),
-        ("Computed by discount, version 3", "It took 0.300 s.", "Code revision a1b2c3."),
+        (
+            "Computed by discount, version 3",
+            "It took 0.300 s.",
+            "Code revision a1b2c3 (fingerprint of the robot's source file as it was loaded).",
+        ),
         ("Sent to the portal", "In a batch of 48 results.", "The portal answered after 0.500 s."),
         ("The portal took the result",),
         ("Arrival confirmed", "The portal was asked for the process: it has gone on."),
@@ -83,13 +88,90 @@ def test_what_went_wrong_stands_where_it_happened():
     assert story[0][-1] == "The same call came 2 times more; it is one call all the same."
     assert story[1] == (
         "Computing went wrong: the robot's code raised an error",
-        "division by zero",
-        "ZeroDivisionError in shop/robot_handlers.py, line 14",
+        "ZeroDivisionError in shop/robot_handlers.py, line 14: division",
     )
     assert story[2] == ("Computing went wrong: the worker that computed it died",)
     assert story[3] == ("Failed: a person must look", "The robot's code raised an error.")
     assert "still waits" in timeline.headline(call)
     assert "replay" in timeline.what_to_do(call)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "detail", "english", "russian"),
+    [
+        (
+            "robot_error",
+            "KeyError in shop/x.py, line 3: 'a'",
+            {"type": "KeyError", "file": "shop/x.py", "line": 3, "message": "'a'"},
+            ["KeyError in shop/x.py, line 3: 'a'"],
+            ["KeyError в shop/x.py, строка 3: 'a'"],
+        ),
+        (
+            "time_limit",
+            "The robot ran longer than 2.5 seconds.",
+            None,
+            ["The robot ran longer than 2.5 seconds."],
+            ["Робот работал дольше 2.5 секунд."],
+        ),
+        ("worker_lost", "The worker that computed it died.", None, [], []),
+        (
+            "402",
+            "402 the licence (HTTP 200)",
+            None,
+            ["402 the licence (HTTP 200)"],
+            ["402 the licence (HTTP 200)"],
+        ),
+    ],
+)
+def test_an_error_is_told_once_and_in_the_readers_language(code, text, detail, english, russian):
+    call = InvocationFactory()
+    step = "send" if code == "402" else "compute"
+    Attempt.objects.create(invocation=call, step=step, at=at(1), code=code, text=text, detail=detail)
+    assert told(call)[1][1:] == tuple(english)
+    with translation.override("ru"):
+        assert told(call)[1][1:] == tuple(russian)
+
+
+def test_an_unreadable_input_is_told_in_the_readers_language_or_as_stored():
+    payload = {"PROPERTIES": {"a": {"Type": "int"}}}
+    call = InvocationFactory(
+        version=RobotVersionFactory(payload=payload), body__call=json.dumps({"properties": {"a": "soon"}})
+    )
+    stored = values_shown.inputs_of(call).problem
+    Attempt.objects.create(invocation=call, step="compute", at=at(1), code="input_wrong", text=stored)
+    assert told(call)[1][1:] == (stored,)
+    with translation.override("ru"):
+        (said,) = told(call)[1][1:]
+        assert said != stored and "soon" in said
+    call.body.call = json.dumps({"properties": {"a": "5"}})
+    assert told(call)[1][1:] == (stored,)
+
+
+@pytest.mark.parametrize(("step", "code"), [("compute", "memory"), ("person", "release")])
+def test_why_it_ended_stands_before_the_end_though_it_was_noted_right_after_it(step, code):
+    call = InvocationFactory(state=State.FAILED, cause=Cause.MEMORY, ended_at=at(5))
+    if step == "person":
+        call.released_at, call.ended_at, call.state = at(5), at(7), State.DELIVERED
+    Attempt.objects.create(invocation=call, step=step, at=at(5.02), code=code, actor="ann")
+    number = 1 if step == "person" else 0
+    assert titles(call)[1].startswith("ann released" if number else "Computing went wrong")
+    assert titles(call)[2].startswith("Released" if number else "Failed")
+
+
+def test_the_advice_holds_since_a_replay_has_the_same_input_and_version():
+    def advice(cause, compute, **more):
+        version = RobotVersionFactory(compute=compute) if compute else None
+        return timeline.what_to_do(
+            InvocationFactory(state=State.FAILED, cause=cause, version=version, **more)
+        )
+
+    expression = {"type": "expression", "returns": {"total": "1"}}
+    assert advice(Cause.ROBOT_ERROR, PYTHON) == "Correct the robot's code, then replay."
+    assert "same version" in advice(Cause.ROBOT_ERROR, expression)
+    assert "Release" in advice(Cause.INPUT_WRONG, PYTHON)
+    assert "Release" not in advice(Cause.INPUT_WRONG, PYTHON, waits=False)
+    assert "publish a robot" in advice(Cause.CODE_UNKNOWN, None)
+    assert "Install the code" in advice(Cause.CODE_UNKNOWN, PYTHON)
 
 
 @pytest.mark.parametrize("cause", [each for each in Cause if each.value not in ("", "token_refused")])

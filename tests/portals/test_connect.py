@@ -56,6 +56,27 @@ def test_s2_s3_a_portal_is_connected_by_full_oauth(world, staff, installed):
     assert installed == [portal]
 
 
+def test_without_an_address_the_page_asks_for_it_and_a_wrong_one_comes_back_with_why(world, staff):
+    page = staff.get("/b24/main/connect/")
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert '<label for="id_portal"' in text and 'name="portal"' in text and "errorlist" not in text
+    page = staff.get("/b24/main/connect/", {"portal": 'https://alfa.bitrix24.com/"<b>'})
+    assert page.status_code == 400
+    text = page.content.decode()
+    assert "bare host name" in text and "https://alfa.bitrix24.com/&quot;&lt;b&gt;" in text
+    assert "<b>" not in text
+
+
+def test_what_is_connected_is_told_to_be_opened_once_while_its_application_token_is_not_known(world, staff):
+    page = staff.get(f"/b24/main/oauth/?{consent(world, begin(staff).query)}").content.decode()
+    assert "Now open the application once on the portal" in page
+    assert 'name="portal"' not in page
+    Portal.objects.update(application_token="known")
+    page = staff.get(f"/b24/main/oauth/?{consent(world, begin(staff).query)}").content.decode()
+    assert "Now open the application once on the portal" not in page
+
+
 @pytest.mark.contract("3.4")
 def test_s3_a_state_is_good_once(world, staff):
     query = consent(world, begin(staff).query)
