@@ -69,4 +69,5 @@ def _is_python(invocation: Invocation) -> bool:
 
 def _released(invocation: Invocation, sentence: str) -> str:
     """The sentence, and that the process is let go where it waits."""
-    return f"{sentence} {_('Release lets this process go on.')}" if invocation.waits else sentence
+    let_go = _("Release lets this process go on.")
+    return f"{sentence} {let_go}" if invocation.waits else sentence
