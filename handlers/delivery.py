@@ -52,9 +52,13 @@ def work() -> None:
 def deliver_now(portal: Portal) -> None:
     """One request to this portal's account by whoever has just computed for it; the rest is `work`'s.
 
-    A call of its own shows that a portal in trouble lives: it is asked again at once, but for the last seconds.
+    A call of its own shows that a portal in trouble lives: it is asked again at once, or as soon as it has had its
+    seconds of rest.
     """
-    if trouble.seconds_until_asked(portal) < trouble.EVERY - _TROUBLE_REST:
+    rest = trouble.seconds_until_asked(portal) - (trouble.EVERY - _TROUBLE_REST)
+    if rest > 0:
+        trouble.ask_in(portal.pk, rest)
+    else:
         trouble.ask_now(portal.pk)
     found = _with_work(portal.member_id)
     if (found and _serve(found) != 0.0) or (found and _with_work(portal.member_id)):

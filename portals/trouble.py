@@ -63,6 +63,12 @@ def ask_now(portal_id: int) -> None:
     Portal.objects.filter(pk=portal_id).exclude(trouble="").update(ask_again_at=None)
 
 
+def ask_in(portal_id: int, seconds: float) -> None:
+    """As `ask_now`, for a portal that was asked a moment ago: after `seconds`, where that is sooner."""
+    soon = db_now() + dt.timedelta(seconds=seconds)
+    Portal.objects.filter(pk=portal_id, ask_again_at__gt=soon).exclude(trouble="").update(ask_again_at=soon)
+
+
 def seconds_until_asked(portal: Portal) -> float:
     """How long a portal in trouble is still left alone; 0.0 where it may be asked."""
     if not portal.trouble or portal.ask_again_at is None:

@@ -429,3 +429,21 @@ def test_s7_results_of_one_account_never_travel_in_two_requests_at_once(rig: Rig
     sweeper.sweep()
     delivery.work()
     assert Invocation.objects.get().state == "delivered"
+
+
+def test_s4_a_call_of_its_own_has_a_refusing_portal_asked_within_seconds(rig: Rig, settings: Any) -> None:
+    rig.robot()
+    first = rig.run()
+    arrived()
+    rig.control.portal(rig.name, commercial=False)
+    rig.work()
+    assert Portal.objects.get().trouble == Portal.Trouble.PLAN_LAPSED
+    rig.control.portal(rig.name, commercial=True)
+    second = rig.run()
+    arrived(2)
+    rig.work()
+    assert rig.stats()["waiting"] == 2, "asked a moment ago"
+    later(6, settings, rig)
+    rig.work()
+    for number in (first, second):
+        finished(rig, number)
