@@ -197,6 +197,7 @@ class _Stopped(_Drill):
             begin()
             self.until_called(before + count)
             until(lambda: self._spooled() == 0, f"{name}: the spool is drained", END_SECONDS)
+            print(f"  {name} for {lasting:.0f} s: drained, {time.monotonic() - began:.0f} s", flush=True)
         stats = self.hub.control.stats(PORTAL)
         found.must(
             not stats["handler_failed"], f"{stats['handler_failed']} calls were answered otherwise than 200"
@@ -285,10 +286,7 @@ class _Full(_Drill):
         found.must(answer.headers.get("Retry-After"), "both full: no Retry-After")
         filled_too.unlink()
         filled.unlink()
-        if not self.database.answers():
-            # Full in the middle of its log, it ended; somebody starts it again.
-            self.database.stop("immediate")
-            self.database.start()
+        self.database.bring_back()
         until(lambda: self._spooled() == 0, "the spool is drained", END_SECONDS)
         found.must(self._call().status_code == 200, "room again: the next call is not taken")
 

@@ -84,6 +84,25 @@ class Postgres:
                 continue
         self._frozen = []
 
+    def alive(self) -> bool:
+        try:
+            os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), 0)
+        except (OSError, ValueError, IndexError):
+            return False
+        return True
+
+    def bring_back(self) -> None:
+        """Full in the middle of its log it ends, or is about to: somebody starts it again once it did."""
+
+        def asked() -> bool:
+            if self.answers():
+                return True
+            if not self.alive():
+                self.start()
+            return False
+
+        until(asked, "the database is back", 120)
+
     def answers(self) -> bool:
         try:
             psycopg.connect(self.url, connect_timeout=1).close()
