@@ -233,6 +233,7 @@ def _row(item: PushItem) -> dict[str, Any]:
 def _push_lines(item: PushItem) -> list[dict[str, Any]]:
     """What is not as wanted, robot by robot; what is done is told by number."""
     ended = item.state in (State.FAILED, State.HELD, State.CANCELLED)
+    planned = {each["code"]: each["action"] for each in item.wanted}
     found = []
     for outcome in item.outcomes if ended else ():
         if not outcome["done"]:
@@ -240,7 +241,8 @@ def _push_lines(item: PushItem) -> list[dict[str, Any]]:
             found.append(
                 {
                     "code": outcome["code"],
-                    "words": action_words(outcome["action"]),
+                    # Where the portal took nothing at all, what it was to be is told.
+                    "words": action_words(planned.get(outcome["code"], "") if same else outcome["action"]),
                     "why": "" if same else outcome["why"],
                     "to_do": "" if same else advice(outcome["error_code"]),
                 }

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from tests.system import servers  # noqa: E402  (found only now)
 
 # These start processes of their own, or need no database of the hub's: once is enough.
-ONCE = ["tests/system", "tests/chaos", "tests/bench", "tests/sandbox"]
+ONCE = ["tests/browser", "tests/system", "tests/chaos", "tests/bench", "tests/sandbox"]
 
 
 @dataclass
@@ -52,7 +52,8 @@ def _planned() -> list[Run]:
     rooms = [room for room in rooms if room not in ONCE and any((ROOT / room).glob("test_*.py"))]
     # Two at a time: what tests wait for is mostly the disk and other processes.
     split = ["-n", "2", "--dist", "loadgroup"]
-    alone = [path for path in ("tests/system", "tests/chaos", "tests/bench") if (ROOT / path).is_dir()]
+    once = ("tests/browser", "tests/system", "tests/chaos", "tests/bench")
+    alone = [path for path in once if (ROOT / path).is_dir()]
     return [
         Run("sandbox", ["tests/sandbox"], options=split),
         Run("rooms on SQLite", rooms, options=split),
