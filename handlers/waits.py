@@ -31,13 +31,11 @@ def end_waits(portal_id: int | None = None) -> None:
 
 
 def end_uninstalled() -> None:
-    _end(
-        "state IN ('received', 'ready') AND portal_id IN (SELECT id FROM portals_portal"
-        " WHERE state = 'uninstalled' AND uninstalled_at < %s) ORDER BY id",
-        [db_now() - _AFTER_UNINSTALL],
-        "refused",
-        "portal_gone",
-    )
+    gone = "portal_id IN (SELECT id FROM portals_portal WHERE state = 'uninstalled' AND uninstalled_at < %s)"
+    # One state at a time, each by the partial index of its own.
+    for state in ("received", "ready"):
+        wanted = f"state = '{state}' AND {gone} ORDER BY portal_id"
+        _end(wanted, [db_now() - _AFTER_UNINSTALL], "refused", "portal_gone")
 
 
 def _end(wanted: str, params: list[Any], state: str, cause: str) -> None:
