@@ -229,6 +229,25 @@ def test_the_page_of_a_call_leads_to_what_belongs_to_it(auditor):
         assert word in text
 
 
+def test_only_a_story_that_may_still_change_looks_again(auditor):
+    def page(**call):
+        url = reverse("admin:handlers_invocation_change", args=[InvocationFactory(**call).pk])
+        return auditor.get(url).content.decode()
+
+    for open_one in (page(state=State.READY), page(state=State.DELIVERED, confirm_at=timezone.now())):
+        assert "b24app/story.js" in open_one and 'data-open="1"' in open_one and "<noscript>" in open_one
+    over = page(state=State.FAILED, cause="memory")
+    assert "b24app/story.js" not in over and 'data-open=""' in over
+
+
+def test_codes_and_addresses_break_at_their_marks_and_all_is_offered_after_a_search_alone(auditor):
+    InvocationFactory(robot_code="working_day<b>", portal__domain="client.bitrix24.com")
+    page = auditor.get(LOG).content.decode()
+    assert "working_<wbr>day&lt;b&gt;<wbr>" in page and "client.<wbr>bitrix24.<wbr>com" in page
+    assert "Show all" not in page
+    assert "Show all" in auditor.get(LOG, {"q": "42"}).content.decode()
+
+
 def test_a_call_that_is_not_there_leads_back_to_the_log(auditor):
     answer = auditor.get(reverse("admin:handlers_invocation_change", args=[999]), follow=True)
     assert answer.redirect_chain[-1][0] == LOG
