@@ -72,9 +72,11 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """The hub is loaded: what waits on this machine's disk need not wait for the first call; and whoever replaces
     a running web process (scripts/replace_web.py) learns that this worker can serve."""
+    from b24app import alarms
     from portals import wake
 
     wake.start()
+    alarms.start()
     if worker.cfg.pidfile:
         with _ready_file(worker.cfg, os.getppid()).open("a") as file:
             # One short write a worker, so none cuts another: who, of how many.

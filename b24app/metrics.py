@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from b24app import figures, probe
+from b24app import alarms, figures, probe
 from b24app.access import is_operator
 
 
@@ -27,6 +27,7 @@ class Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._around()
+        yield from self._alarms()
         if self.database == probe.OK:
             yield from self._calls()
             yield from self._portals()
@@ -39,6 +40,14 @@ class Figures(Collector):
         yield _gauge("b24_spool_set_aside", "Of them those no database takes: a person must look.", spool.bad)
         yield _gauge("b24_spool_bytes", "Bytes in this machine's spool.", spool.bytes)
         yield _gauge("b24_spool_used_ratio", "Part of SPOOL_MAX_MB in use.", spool.part)
+
+    def _alarms(self) -> Iterator[Metric]:
+        yield _by_label(
+            "b24_alarms_open",
+            "Open alarms by kind; without a database those of this machine.",
+            ["kind"],
+            (((kind,), number) for kind, number in alarms.counts(self.database == probe.OK).items()),
+        )
 
     def _calls(self) -> Iterator[Metric]:
         queue = figures.queue()

@@ -15,6 +15,7 @@ import handlers.sweeper
 import portals.sweep
 import robots.sweep
 import robots.work
+from b24app import alarms
 from portals import lease
 from robots.push import want_all
 
@@ -30,6 +31,7 @@ SWEEPS: dict[str, Callable[[], object]] = {
     "replays": handlers.replay_orders.sweep,
     "robots": robots.sweep.sweep,
     "portals": lambda: portals.sweep.sweep(after=want_all),
+    "alarms": alarms.check,
 }
 
 

@@ -1,0 +1,184 @@
+"""What is wrong now: one function a question, each giving the causes it finds."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Min, Q
+
+from b24app import probe
+from b24app.alarm import Kind
+from handlers import attention, spool
+from handlers.models import Invocation, State
+from portals.clock import db_now
+from portals.models import Lease, Portal
+
+MACHINE = socket.gethostname()[:100]
+
+# What is due for longer has nobody who works on it; a burst of 5,000 is through in two minutes (contract §9).
+LATE = dt.timedelta(minutes=5)
+LOOK_LATE = dt.timedelta(minutes=15)
+TROUBLE_LASTS = dt.timedelta(minutes=10)
+SWEEP_SILENT = dt.timedelta(minutes=1)
+SPOOL_WAITS = dt.timedelta(minutes=1)
+SPOOL_FULL = 0.5
+# A robot's failures jump where at least so many of its latest calls failed, a share that is both large and
+# several times what it was before.
+FAILING, FAILING_SHARE, FAILING_TIMES = 5, 0.2, 3.0
+RECENT, BEFORE = dt.timedelta(minutes=15), dt.timedelta(hours=6)
+# Troubles that a person must see to at once, without waiting whether they pass.
+_AT_ONCE = {
+    Portal.Trouble.TOKEN_LOST,
+    Portal.Trouble.USER_DISMISSED,
+    Portal.Trouble.NO_RIGHTS,
+    Portal.Trouble.WRONG_CLIENT,
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """`grace`: it is told only where it lasts this long, since a moment of it is usual."""
+
+    kind: Kind
+    subject: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    grace: dt.timedelta = dt.timedelta()
+
+
+def calls_late() -> Iterator[Cause]:
+    yield from _late(Kind.CALLS_LATE, State.RECEIVED)
+
+
+def results_late() -> Iterator[Cause]:
+    yield from _late(Kind.RESULTS_LATE, State.READY)
+
+
+def _late(kind: Kind, state: State) -> Iterator[Cause]:
+    now = db_now()
+    found = Invocation.objects.filter(
+        state=state,
+        due_at__lte=now - LATE,
+        portal__state=Portal.State.INSTALLED,
+        portal__trouble="",
+        portal__paused_at=None,
+    ).aggregate(calls=Count("id"), oldest=Min("due_at"))
+    if found["calls"]:
+        yield Cause(kind, params={"calls": found["calls"], "minutes": _minutes(now - found["oldest"])})
+
+
+def unconfirmed() -> Iterator[Cause]:
+    now = db_now()
+    found = Invocation.objects.filter(
+        confirm_at__lte=now - LOOK_LATE,
+        portal__state=Portal.State.INSTALLED,
+        portal__trouble="",
+        portal__paused_at=None,
+    ).aggregate(calls=Count("id"), oldest=Min("confirm_at"))
+    if found["calls"]:
+        params = {"calls": found["calls"], "minutes": _minutes(now - found["oldest"])}
+        yield Cause(Kind.UNCONFIRMED, params=params)
+
+
+def stuck() -> Iterator[Cause]:
+    rows = attention.stuck().order_by().values("portal_id", "portal__domain", "portal__member_id")
+    for row in rows.annotate(calls=Count("id")):
+        name = row["portal__domain"] or row["portal__member_id"]
+        yield Cause(Kind.STUCK, str(row["portal_id"]), {"portal": name, "calls": row["calls"]})
+
+
+def portals_in_trouble() -> Iterator[Cause]:
+    now = db_now()
+    wrong = Portal.objects.filter(state=Portal.State.INSTALLED).filter(
+        ~Q(trouble="") | Q(token_state__in=[Portal.Token.NONE, Portal.Token.LOST]) | Q(token_is_admin=False)
+    )
+    for portal in wrong:
+        lost = portal.token_state in (Portal.Token.NONE, Portal.Token.LOST)
+        trouble = portal.trouble or (Portal.Trouble.TOKEN_LOST if lost else "")
+        lasts = now - portal.trouble_since if portal.trouble_since else dt.timedelta()
+        if trouble and (lost or trouble in _AT_ONCE or lasts >= TROUBLE_LASTS):
+            # A code, not its words: each reader has a language of his own.
+            yield Cause(Kind.PORTAL_TROUBLE, str(portal.pk), {"portal": str(portal), "trouble": str(trouble)})
+        if portal.token_is_admin is False:
+            yield Cause(Kind.PORTAL_NO_ADMIN, str(portal.pk), {"portal": str(portal)})
+
+
+def robots_failing() -> Iterator[Cause]:
+    now = db_now()
+    for code, (calls, failed) in _outcomes(now - RECENT, now).items():
+        if failed < FAILING or failed < calls * FAILING_SHARE:
+            continue
+        calls_before, failed_before = _outcomes(now - BEFORE, now - RECENT, code).get(code, (0, 0))
+        share_before = failed_before / calls_before if calls_before else 0.0
+        if failed / calls > share_before * FAILING_TIMES:
+            yield Cause(Kind.ROBOT_FAILING, code, {"robot": code, "calls": calls, "failed": failed})
+
+
+def _outcomes(since: dt.datetime, until: dt.datetime, code: str = "") -> dict[str, tuple[int, int]]:
+    """(calls, failed ones) received in a time, by robot; all of them, or one."""
+    rows = Invocation.objects.filter(received_at__gte=since, received_at__lt=until).order_by()
+    if code:
+        rows = rows.filter(robot_code=code)
+    counted = rows.values_list("robot_code").annotate(
+        calls=Count("id"), failed=Count("id", filter=Q(state=State.FAILED))
+    )
+    return {row[0]: (row[1], row[2]) for row in counted}
+
+
+def sweeper_silent() -> Iterator[Cause]:
+    now = db_now()
+    ended = Lease.objects.filter(name="sweep:handlers").values_list("until", flat=True).first()
+    if ended is None:
+        # Before the very first sweep: whether one comes is seen by how long this lasts.
+        yield Cause(Kind.SWEEPER_SILENT, params={"minutes": _minutes(SWEEP_SILENT)}, grace=SWEEP_SILENT * 2)
+    elif now - ended > SWEEP_SILENT:
+        yield Cause(Kind.SWEEPER_SILENT, params={"minutes": _minutes(now - ended)})
+
+
+def broker_away() -> Iterator[Cause]:
+    if probe.broker.ask() != probe.OK:
+        yield Cause(Kind.BROKER_AWAY, grace=dt.timedelta(seconds=30))
+
+
+def database_away() -> Iterator[Cause]:
+    if probe.database.ask() != probe.OK:
+        yield Cause(Kind.DATABASE_AWAY, MACHINE, {"machine": MACHINE}, dt.timedelta(seconds=10))
+
+
+def spool_used() -> Iterator[Cause]:
+    held = spool.held()
+    waits = dt.datetime.now(dt.UTC).timestamp() - held.oldest if held.oldest else 0.0
+    if held.calls > held.bad and waits > SPOOL_WAITS.total_seconds():
+        params = {"machine": MACHINE, "calls": held.calls - held.bad, "minutes": int(waits // 60)}
+        yield Cause(Kind.SPOOL_USED, MACHINE, params)
+    part = held.bytes / (settings.SPOOL_MAX_MB * 1024 * 1024)
+    if part >= SPOOL_FULL:
+        yield Cause(Kind.SPOOL_FULL, MACHINE, {"machine": MACHINE, "percent": int(part * 100)})
+    if held.bad:
+        yield Cause(Kind.DEAD_LETTERS, MACHINE, {"machine": MACHINE, "calls": held.bad})
+
+
+def _minutes(lasting: dt.timedelta) -> int:
+    return int(lasting.total_seconds() // 60)
+
+
+# Each with the kinds it may find: what a question that fails would have found neither opens nor ends.
+EVERYWHERE: list[tuple[Callable[[], Iterator[Cause]], set[str]]] = [
+    (calls_late, {Kind.CALLS_LATE}),
+    (results_late, {Kind.RESULTS_LATE}),
+    (unconfirmed, {Kind.UNCONFIRMED}),
+    (stuck, {Kind.STUCK}),
+    (portals_in_trouble, {Kind.PORTAL_TROUBLE, Kind.PORTAL_NO_ADMIN}),
+    (robots_failing, {Kind.ROBOT_FAILING}),
+    (sweeper_silent, {Kind.SWEEPER_SILENT}),
+    (broker_away, {Kind.BROKER_AWAY}),
+]
+# Asked on each machine, and kept there: they must go out without a database.
+OF_THIS_MACHINE: list[tuple[Callable[[], Iterator[Cause]], set[str]]] = [
+    (database_away, {Kind.DATABASE_AWAY}),
+    (spool_used, {Kind.SPOOL_USED, Kind.SPOOL_FULL, Kind.DEAD_LETTERS}),
+]

@@ -1,0 +1,343 @@
+"""Alarms: found, told once a cause until it ends, on every channel, without a database too."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
+
+from b24app import alarm_causes, alarms, env, probe
+from b24app.alarm import Alarm, Kind
+from b24app.alarm_book import DatabaseBook, FileBook
+from b24app.alarm_causes import Cause
+from handlers import spool
+from handlers.models import State
+from portals.clock import db_now
+from portals.models import Lease, Portal
+from tests.factories import InvocationFactory, PortalFactory
+from tests.handlers.calls import form
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def kinds(question: Any) -> list[tuple[str, str]]:
+    return [(str(cause.kind), cause.subject) for cause in question()]
+
+
+def minutes_ago(minutes: float) -> dt.datetime:
+    return db_now() - dt.timedelta(minutes=minutes)
+
+
+@pytest.fixture(autouse=True)
+def fresh_process() -> None:
+    FileBook._remembered = []
+
+
+class Watch:
+    """A pass with what is wrong given, at a time given."""
+
+    def __init__(self, book: Any) -> None:
+        self.book, self.causes = book, []
+        self.now = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
+
+    def passes(self, seconds: int = 0) -> None:
+        self.now += dt.timedelta(seconds=seconds)
+        alarms.settle(self.book, [(lambda: iter(self.causes), {str(kind) for kind in Kind})], self.now)
+
+
+@pytest.fixture(params=["database", "file"])
+def watch(request: Any) -> Watch:
+    return Watch(DatabaseBook() if request.param == "database" else FileBook())
+
+
+@pytest.fixture
+def mails(settings: Any, mailoutbox: list[Any]) -> list[Any]:
+    settings.ALARM_EMAILS = ["ops@example.com"]
+    return mailoutbox
+
+
+TROUBLE = Cause(Kind.PORTAL_TROUBLE, "7", {"portal": "p7.bitrix24.com", "trouble": "token_lost"})
+
+
+def test_a_cause_is_told_once_until_it_ends_and_its_end_once(watch: Watch, mails: list[Any]) -> None:
+    watch.causes = [TROUBLE]
+    for _ in range(4):
+        watch.passes(10)
+    (mail,) = mails
+    assert mail.to == ["ops@example.com"] and mail.subject == "Alarm: a portal takes nothing"
+    assert "p7.bitrix24.com: the portal's authorisation was lost" in mail.body
+    watch.causes = []
+    for _ in range(12):
+        watch.passes(10)
+    assert [mail.subject for mail in mails[1:]] == ["Over: a portal takes nothing"]
+    # The same again later is another alarm.
+    watch.causes = [TROUBLE]
+    watch.passes(600)
+    assert len(mails) == 3
+
+
+def test_one_that_comes_and_goes_is_one_alarm(watch: Watch, mails: list[Any]) -> None:
+    for number in range(20):
+        watch.causes = [TROUBLE] if number % 2 else []
+        watch.passes(10)
+    assert len(mails) == 1
+
+
+def test_two_subjects_are_two_alarms(watch: Watch, mails: list[Any]) -> None:
+    watch.causes = [TROUBLE, Cause(Kind.PORTAL_TROUBLE, "8", TROUBLE.params)]
+    watch.passes()
+    watch.passes(10)
+    assert len(mails) == 2
+
+
+def test_a_moment_of_what_has_a_grace_is_told_to_nobody(watch: Watch, mails: list[Any]) -> None:
+    away = Cause(Kind.BROKER_AWAY, grace=dt.timedelta(seconds=30))
+    watch.causes = [away]
+    watch.passes()
+    watch.causes = []
+    for _ in range(10):
+        watch.passes(10)
+    assert mails == []
+    watch.causes = [away]
+    for _ in range(5):
+        watch.passes(10)
+    assert len(mails) == 1
+
+
+def test_a_question_that_fails_ends_nothing(mails: list[Any]) -> None:
+    watch = Watch(DatabaseBook())
+    watch.causes = [TROUBLE]
+    watch.passes()
+
+    def fails() -> Iterator[Cause]:
+        raise OperationalError("gone")
+
+    for _ in range(30):
+        watch.now += dt.timedelta(seconds=10)
+        alarms.settle(watch.book, [(fails, {"portal_trouble"})], watch.now)
+    assert Alarm.objects.get().ended_at is None and len(mails) == 1
+
+
+class Hook:
+    """A webhook's other end: `status` is what it answers."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.status = 200
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if outer.status == 200:
+                    outer.told.append(json.loads(body))
+                self.send_response(outer.status)
+                self.end_headers()
+
+            def log_message(self, *_args: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/a-secret-path"
+
+
+@pytest.fixture
+def hook(settings: Any) -> Iterator[Hook]:
+    made = Hook()
+    settings.ALARM_WEBHOOK_URL = made.url
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_a_channel_that_failed_is_tried_again_and_the_others_are_not(
+    watch: Watch, mails: list[Any], hook: Hook, caplog: Any
+) -> None:
+    hook.status = 500
+    watch.causes = [TROUBLE]
+    watch.passes()
+    watch.passes(10)
+    assert len(mails) == 1 and hook.told == []
+    hook.status = 200
+    watch.passes(60)
+    watch.passes(60)
+    (told,) = hook.told
+    assert (told["state"], told["kind"], told["subject"]) == ("open", "portal_trouble", "7")
+    assert told["to_do"] and told["url"] and len(mails) == 1
+    assert "a-secret-path" not in caplog.text
+
+
+def test_without_a_channel_it_is_in_the_log_once(watch: Watch, capsys: Any, caplog: Any) -> None:
+    watch.causes = [TROUBLE]
+    for _ in range(3):
+        watch.passes(10)
+    logged = [record for record in caplog.records if "alarm" in record.getMessage()]
+    assert len(logged) == 1
+
+
+def test_calls_and_results_that_nobody_works_on() -> None:
+    well, troubled = PortalFactory(), PortalFactory(trouble="plan_lapsed")
+    for portal in (well, troubled):
+        InvocationFactory(portal=portal, state=State.RECEIVED, due_at=minutes_ago(6))
+        InvocationFactory(portal=portal, state=State.READY, due_at=minutes_ago(6))
+        InvocationFactory(portal=portal, state=State.READY, due_at=minutes_ago(-6))
+    (late,) = alarm_causes.calls_late()
+    assert (late.kind, late.params) == ("calls_late", {"calls": 1, "minutes": 6})
+    assert [cause.params["calls"] for cause in alarm_causes.results_late()] == [1]
+
+
+def test_looks_that_are_late_and_processes_that_stand_still() -> None:
+    portal = PortalFactory(domain="p.bitrix24.com")
+    InvocationFactory(portal=portal, state=State.DELIVERED, confirmation="look", confirm_at=minutes_ago(20))
+    InvocationFactory(portal=portal, state=State.DELIVERED, confirmation="stuck", confirm_at=minutes_ago(-20))
+    assert kinds(alarm_causes.unconfirmed) == [("unconfirmed", "")]
+    (stuck,) = alarm_causes.stuck()
+    assert (stuck.subject, stuck.params) == (str(portal.pk), {"portal": "p.bitrix24.com", "calls": 1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"trouble": "unreachable", "trouble_since": 5}, []),
+        ({"trouble": "unreachable", "trouble_since": 11}, ["portal_trouble"]),
+        ({"trouble": "user_dismissed", "trouble_since": 0}, ["portal_trouble"]),
+        ({"token_state": "lost"}, ["portal_trouble"]),
+        ({"token_is_admin": False}, ["portal_no_admin"]),
+        ({"token_is_admin": None}, []),
+        ({"state": "uninstalled", "token_state": "lost"}, []),
+    ],
+)
+def test_portals_that_refuse_or_lost_their_administrator(changes: dict[str, Any], found: list[str]) -> None:
+    if "trouble_since" in changes:
+        changes = {**changes, "trouble_since": minutes_ago(changes["trouble_since"])}
+    PortalFactory()
+    PortalFactory(**changes)
+    assert [kind for kind, _subject in kinds(alarm_causes.portals_in_trouble)] == found
+
+
+@pytest.mark.parametrize(
+    ("failed", "well", "failed_before", "well_before", "found"),
+    [
+        (5, 5, 0, 50, True),
+        (4, 0, 0, 50, False),  # too few to say anything
+        (5, 30, 0, 50, False),  # a small share
+        (6, 6, 20, 20, False),  # as always
+    ],
+)
+def test_a_robot_whose_failures_jump(
+    failed: int, well: int, failed_before: int, well_before: int, found: bool
+) -> None:
+    portal = PortalFactory()
+    for number, state, received_at in (
+        (failed, State.FAILED, minutes_ago(5)),
+        (well, State.DELIVERED, minutes_ago(5)),
+        (failed_before, State.FAILED, minutes_ago(60)),
+        (well_before, State.DELIVERED, minutes_ago(60)),
+    ):
+        for _ in range(number):
+            InvocationFactory(
+                portal=portal, robot_code="discount", state=state, received_at=received_at, body=False
+            )
+    assert kinds(alarm_causes.robots_failing) == ([("robot_failing", "discount")] if found else [])
+
+
+def test_a_silent_sweeper_is_told_and_workers_are_asked_to_sweep(monkeypatch: Any) -> None:
+    lease = Lease.objects.create(name="sweep:handlers", until=minutes_ago(0.5))
+    assert kinds(alarm_causes.sweeper_silent) == []
+    Lease.objects.filter(pk=lease.pk).update(until=minutes_ago(3))
+    (cause,) = alarm_causes.sweeper_silent()
+    assert cause.params == {"minutes": 3}
+    woken: list[str] = []
+    monkeypatch.setattr(alarms, "wake", woken.append)
+    alarms.settle(DatabaseBook(), [(lambda: iter([cause]), {"sweeper_silent"})], db_now())
+    assert woken == ["sweep"]
+
+
+def test_the_spool_of_this_machine(settings: Any, portal: Portal) -> None:
+    from urllib.parse import urlencode
+
+    from handlers import incoming
+    from portals import php_form
+
+    settings.SPOOL_MAX_MB = 1
+    assert kinds(alarm_causes.spool_used) == []
+    body = urlencode(form(portal, **{"properties[amount]": "1"})).encode()
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=3)
+    spool.put(incoming.read(portal.application.slug, php_form.parse(body), None, old))
+    (cause,) = alarm_causes.spool_used()
+    assert (cause.kind, cause.params["calls"], cause.params["minutes"]) == ("spool_used", 1, 3)
+    spool.set_aside(1)
+    assert [kind for kind, _subject in kinds(alarm_causes.spool_used)] == ["dead_letters"]
+
+
+@pytest.fixture
+def portal() -> Portal:
+    return PortalFactory()
+
+
+def test_a_database_away_is_told_without_one(monkeypatch: Any, mails: list[Any]) -> None:
+    monkeypatch.setattr(probe.database, "ask", lambda: probe.NO_ANSWER)
+    monkeypatch.setattr(alarms.lease, "take", lambda *_args: pytest.fail("the database was asked"))
+    alarms.check()
+    assert mails == [], "a moment of it is usual"
+    alarms.settle(
+        FileBook(), alarm_causes.OF_THIS_MACHINE, dt.datetime.now(dt.UTC) + dt.timedelta(seconds=11)
+    )
+    (mail,) = mails
+    assert mail.subject == "Alarm: the database does not answer"
+    assert alarms.counts(with_database=False)["database_away"] == 1
+
+
+def test_a_disk_that_takes_nothing_still_tells_once(mails: list[Any], settings: Any, tmp_path: Any) -> None:
+    (tmp_path / "a-file").write_text("")
+    settings.SPOOL_DIR = tmp_path / "a-file"
+    watch = Watch(FileBook())
+    watch.causes = [Cause(Kind.SPOOL_FULL, "here", {"machine": "here", "percent": 99})]
+    for _ in range(3):
+        watch.passes(10)
+    assert len(mails) == 1
+
+
+def test_one_process_at_a_time_looks(monkeypatch: Any, mails: list[Any]) -> None:
+    PortalFactory(token_state="lost", domain="p.bitrix24.com")
+    monkeypatch.setattr(probe.broker, "ask", lambda: probe.OK)
+    for _ in range(3):
+        alarms.check()
+    assert [mail.subject for mail in mails] == ["Alarm: a portal takes nothing"]
+    (shown,) = [alarm for alarm in alarms.open_alarms() if alarm["kind"] == "portal_trouble"]
+    assert shown["text"] == "p.bitrix24.com: the portal's authorisation was lost: open the application there"
+
+
+def test_every_kind_has_words() -> None:
+    from b24app import alarm_words
+
+    for kind in Kind.values:
+        assert alarm_words.sentence(kind, {}) != kind and alarm_words.to_do(kind) and alarm_words.title(kind)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("smtp://u:p%40ss@mail.example.com", ("mail.example.com", 587, "p@ss", True, False)),
+        ("smtps://u:p@mail.example.com", ("mail.example.com", 465, "p", False, True)),
+        ("smtp://127.0.0.1:2525", ("127.0.0.1", 2525, "", False, False)),
+    ],
+)
+def test_email_url_is_read(address: str, told: tuple[Any, ...]) -> None:
+    found = env.mail(address)
+    names = ("EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_PASSWORD", "EMAIL_USE_TLS", "EMAIL_USE_SSL")
+    assert tuple(found[name] for name in names) == told
+
+
+@pytest.mark.parametrize("address", ["http://mail.example.com", "smtp://", "file:", "nonsense"])
+def test_a_wrong_email_url_stops_the_start(address: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL"):
+        env.mail(address)
