@@ -19,7 +19,7 @@ help:
 	@echo 'make demo    the hub and a sandbox Bitrix24 on this machine, until Ctrl-C (PORT=8000 SANDBOX_PORT=8900 ONCE=1)'
 	@echo 'make test    every test, on every database and broker that answers here'
 	@echo 'make check   ruff, mypy, import-linter, migrations, deploy check, OpenAPI schema'
-	@echo 'make bench   how quickly a call is acknowledged, beside a bare Django view'
+	@echo 'make bench   every benchmark (half an hour); docs/performance.md is drawn from what they found'
 	@echo 'make chaos   every drill: kills, outages, hostile portals, pauses, upgrades, clocks (SEED=, KEEP=1)'
 	@echo 'make fuzz    every public door with FUZZ=50 times as many examples as make test'
 	@echo 'make format  ruff format and the fixes that change no meaning'
@@ -36,7 +36,7 @@ check: $(DEV)
 	@exec $(BIN)/python scripts/check.py
 
 bench: $(DEV)
-	@exec $(BIN)/python -m tests.bench.ack
+	@exec $(BIN)/python -m tests.bench
 
 chaos: $(DEV)
 	@SEED='$(SEED)' KEEP='$(KEEP)' exec $(BIN)/python scripts/chaos.py
