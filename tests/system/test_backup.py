@@ -1,0 +1,82 @@
+"""Backup and restore, as docs/operations.md says, on real processes: no spent refresh token is used again."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.system import life
+from tests.system.hub import Hub, running
+from tests.system.processes import ROOT, until
+from tests.system.servers import STACKS, Stack
+
+pytestmark = pytest.mark.system
+
+
+def script(hub: Hub, name: str, *words: str, status: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, f"scripts/{name}.py", *words],
+        cwd=ROOT,
+        env=hub.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("stack", STACKS[:2], ids=str, indirect=True)
+def test_a_restored_backup_uses_no_spent_token_and_the_portal_comes_back(stack: Stack) -> None:
+    if stack.database == "PostgreSQL" and shutil.which("pg_dump") is None:
+        pytest.skip("pg_dump does not answer: it is not installed")
+    with running(stack) as hub:
+        hub.start()
+        life.make_application(hub)
+        life.install(hub, "alfa", "event", generation="background")
+        life.publish_and_push(hub)
+        life.arrives(hub, "alfa", "phone", number="8 (495) 123-45-67")
+        life.until_all_ended(hub)
+        folder = str(hub.folder / "backup")
+        script(hub, "backup", folder)
+        script(hub, "backup", folder, status=2)
+
+        # After the backup the token is used up, and the authorisation goes on with another.
+        hub.control.post("portals/alfa/expire")
+        life.arrives(hub, "alfa", "phone", number="8 (495) 765-43-21")
+        until(lambda: _figures(hub)["token_exchanges"] >= 2, "the token was renewed")
+
+        for process in (hub.beat, hub.worker, hub.web):
+            process.stop()
+        said = script(hub, "restore", folder, status=1)
+        assert "--replace" in said
+        keys = hub.environment["ENCRYPTION_KEYS"]
+        hub.environment["ENCRYPTION_KEYS"] = "another-key-that-opens-nothing-of-the-backup-0123456789"
+        assert "ENCRYPTION_KEYS" in script(hub, "restore", folder, "--replace", status=1)
+        hub.environment["ENCRYPTION_KEYS"] = keys
+        assert "1 portals' tokens are unverified" in script(hub, "restore", folder, "--replace")
+        assert hub.rows("SELECT count(*) FROM handlers_invocation") == [(1,)]
+        assert hub.rows("SELECT token_state FROM portals_portal") == [("unverified",)]
+
+        exchanges = _figures(hub)["token_exchanges"]
+        hub.start_web()
+        hub.start_worker()
+        hub.start_beat()
+        # A call is taken in and computed; what it brings, or an opening of the application, is the next token.
+        process = hub.control.run("alfa", life.CLIENT_ID, "phone", properties={"number": "1"})
+        until(lambda: hub.control.process("alfa", process)["handler_status"] == 200, "the call is taken in")
+        opened = hub.control.post("portals/alfa/open", client_id=life.CLIENT_ID)
+        assert opened["status"] == 200, opened
+        assert hub.control.finished("alfa", process)["state"] == "finished"
+        life.until_installed(hub, hub.control.get("portals/alfa")["member_id"])
+        figures = _figures(hub)
+        assert figures["authorisations_killed"] == 0, "a spent refresh token was used again"
+        assert figures["token_exchanges"] > exchanges
+        life.until_all_ended(hub)
+
+
+def _figures(hub: Hub) -> dict[str, Any]:
+    return hub.control.stats("alfa")
