@@ -34,6 +34,7 @@ def main() -> int:
             ("check --deploy", [*manage, "check", "--deploy", "--fail-level", "WARNING"]),
             ("OpenAPI schema", [*manage, *schema]),
             ("contract coverage", [python, "scripts/contract_coverage.py"]),
+            ("migration rules", [python, "scripts/migration_rules.py"]),
         ]
         failed = [name for name, command in checks if not _passes(name, command, production)]
     print(
