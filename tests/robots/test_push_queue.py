@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.utils import translation
 
 from portals import lease, wake
@@ -233,3 +235,21 @@ def test_a_check_tells_what_differs(lab: PortalLab) -> None:
     (told,) = check.items.get().outcomes
     assert (told["code"], told["action"]) == ("discount", "missing")
     assert lab.there() == {}
+
+
+def test_the_command_is_recorded_too_under_the_name_of_who_runs_it(
+    make_portal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_portal()
+    make_portal(first.application)
+    first.robot("discount")
+    monkeypatch.setattr("getpass.getuser", lambda: "anna")
+    call_command("push_robots", stdout=io.StringIO())
+    push = Push.objects.get()
+    assert (push.way, push.ordered_by, push.codes, ends(push)) == (
+        "command",
+        "anna",
+        ["discount"],
+        ["done", "done"],
+    )
+    assert push.ended_at is not None
