@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 from celery import shared_task
+from django.db import InterfaceError, OperationalError
 
 import handlers.compute
 import handlers.delivery
@@ -78,4 +79,8 @@ def wake(queue: str) -> None:
     if work is None:
         log.warning("unknown queue")
         return
-    work()
+    try:
+        work()
+    except (OperationalError, InterfaceError) as error:
+        # A line, not a traceback, however many wake-ups come while it lasts; what was held goes on by its lease.
+        log.warning("the database went away", queue=queue, error=type(error).__name__)
