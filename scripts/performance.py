@@ -37,7 +37,10 @@ with the least and the most in brackets. What each bench does is told at the top
 
 
 def main() -> int:
-    found = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    kept = {name: RESULTS / f"{name}.json" for name in WORDS}
+    found = {
+        name: json.loads(path.read_text(encoding="utf-8")) for name, path in kept.items() if path.exists()
+    }
     if not found:
         print("docs/results/ holds nothing; run make bench.", file=sys.stderr)
         return 1

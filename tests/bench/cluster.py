@@ -113,8 +113,10 @@ def own() -> Iterator[Cluster]:
             cluster.start()
             os.environ["TEST_DATABASE_URL"] = cluster.url
             servers.missing.cache_clear()
-            with psycopg.connect(cluster.url, autocommit=True) as session:
-                session.execute("CREATE EXTENSION pg_stat_statements")
+            # In the template, so that each hub's database has it.
+            for name in ("postgres", "template1"):
+                with psycopg.connect(f"{cluster.url.rpartition('/')[0]}/{name}", autocommit=True) as session:
+                    session.execute("CREATE EXTENSION pg_stat_statements")
             yield cluster
         finally:
             if before is None:
