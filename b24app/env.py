@@ -70,7 +70,9 @@ def time_zone(name: str, default: str) -> str:
     try:
         zoneinfo.ZoneInfo(value)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ImproperlyConfigured(f"{name} is {value[:100]!r}; write a zone such as Europe/Moscow.") from None
+        raise ImproperlyConfigured(
+            f"{name} is {value[:100]!r}; write a zone such as Europe/Moscow."
+        ) from None
     return value
 
 
@@ -111,7 +113,9 @@ def url(name: str, value: str) -> str:
     """`value` without its last slash. Raises ImproperlyConfigured where it is no http(s) URL."""
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ImproperlyConfigured(f"{name} holds {value[:200]!r}; write a URL such as https://hub.example.com.")
+        raise ImproperlyConfigured(
+            f"{name} holds {value[:200]!r}; write a URL such as https://hub.example.com."
+        )
     return value.rstrip("/")
 
 
@@ -250,7 +254,9 @@ def _kept_secret(name: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(Fernet.generate_key().decode() if name == "ENCRYPTION_KEYS" else secrets.token_urlsafe(50))
+            file.write(
+                Fernet.generate_key().decode() if name == "ENCRYPTION_KEYS" else secrets.token_urlsafe(50)
+            )
     except FileExistsError:
         pass
     return path.read_text()

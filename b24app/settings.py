@@ -179,12 +179,16 @@ CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
 
 # Who is told when something is wrong and lasts (b24app/alarms.py).
 ALARM_EMAILS = env.comma_list("ALARM_EMAILS")
-ALARM_WEBHOOK_URL = env.url("ALARM_WEBHOOK_URL", env.text("ALARM_WEBHOOK_URL")) if env.text("ALARM_WEBHOOK_URL") else ""
+ALARM_WEBHOOK_URL = (
+    env.url("ALARM_WEBHOOK_URL", env.text("ALARM_WEBHOOK_URL")) if env.text("ALARM_WEBHOOK_URL") else ""
+)
 vars().update(env.mail(env.text("EMAIL_URL")))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"robot-hub@{_public.hostname}")
 if ALARM_EMAILS and not env.text("EMAIL_URL"):
-    raise ImproperlyConfigured("ALARM_EMAILS is set and EMAIL_URL is not: set it to smtp://user:password@host:587.")
+    raise ImproperlyConfigured(
+        "ALARM_EMAILS is set and EMAIL_URL is not: set it to smtp://user:password@host:587."
+    )
 
 LOGGING = logs.config(DEBUG)
 LOGGING_CONFIG = "logging.config.dictConfig"

@@ -92,9 +92,7 @@ class Invocation(models.Model):
     """One run of one call: (portal, token, run). Only `handlers/claims.py` writes state, lease and fence."""
 
     # Each index that begins with the portal serves the key as well.
-    portal = models.ForeignKey(
-        Portal, on_delete=models.PROTECT, verbose_name=_("portal"), db_index=False
-    )
+    portal = models.ForeignKey(Portal, on_delete=models.PROTECT, verbose_name=_("portal"), db_index=False)
     # sha256 of the event token: one token, one call, however often it is sent.
     token_hash = models.BinaryField(max_length=32)
     run = models.PositiveSmallIntegerField(_("run"), default=1)

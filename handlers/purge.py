@@ -37,7 +37,9 @@ def purge(days: int, progress: Callable[[int], object] = lambda _done: None) -> 
             break
     while True:
         with transaction.atomic():
-            sendings = Sending.objects.filter(started_at__lt=before).order_by("pk").values_list("pk", flat=True)
+            sendings = (
+                Sending.objects.filter(started_at__lt=before).order_by("pk").values_list("pk", flat=True)
+            )
             page = list(sendings[:_PAGE])
             Invocation.objects.filter(sending_id__in=page).update(sending=None)
             Sending.objects.filter(pk__in=page).delete()

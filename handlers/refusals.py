@@ -48,6 +48,12 @@ def note(call: Incoming | None, reason: str, address: str, slug: str = "") -> No
         log.warning("call refused", reason=reason, member_id=values[2], address=values[0])
 
 
+def forget() -> None:
+    """For tests: as in a process that just started."""
+    global _minute
+    _minute = (0, 0)
+
+
 def claim_is_pending(call: Incoming) -> bool:
     """Whether a form that waits for the token server brought this application token (§3). Raises Away."""
     rows = intake_db.run(

@@ -129,8 +129,7 @@ def _make(member_id: str) -> None:
     values = f"%s, 0, {now_sql(connection.vendor)}, 0, '{{}}', 0, 0"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO portals_bucket ({columns}) VALUES ({values})"
-            " ON CONFLICT (member_id) DO NOTHING",
+            f"INSERT INTO portals_bucket ({columns}) VALUES ({values}) ON CONFLICT (member_id) DO NOTHING",
             [member_id],
         )
 

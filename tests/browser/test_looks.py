@@ -12,6 +12,9 @@ from playwright.sync_api import BrowserContext, Page
 from tests.browser import pages
 from tests.browser.world import World
 
+# Dozens of pages a test: a loaded machine takes its time over each.
+pytestmark = pytest.mark.timeout(1200)
+
 Person = Callable[..., BrowserContext]
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]

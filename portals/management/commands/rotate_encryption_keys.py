@@ -47,8 +47,7 @@ class Command(BaseCommand):
             after, params = ("", []) if last is None else (f" AND {key} > %s", [last])
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"SELECT {key}, {name} FROM {table} WHERE {where}{after}"
-                    f" ORDER BY {key} LIMIT {_CHUNK}",
+                    f"SELECT {key}, {name} FROM {table} WHERE {where}{after} ORDER BY {key} LIMIT {_CHUNK}",
                     params,
                 )
                 rows = cursor.fetchall()
