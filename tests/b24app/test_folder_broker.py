@@ -34,6 +34,10 @@ def test_every_message_arrives_whole_and_once(tmp_path: Path) -> None:
     broken: list[Exception] = []
     written = threading.Event()
 
+    # Threads share what kombu remembers of bindings: it must be on the disk before the first of them writes.
+    with connect(tmp_path) as connection:
+        connection.SimpleQueue("wake")
+
     def write(first: int) -> None:
         with connect(tmp_path) as connection:
             queue = connection.SimpleQueue("wake")
