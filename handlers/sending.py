@@ -19,10 +19,19 @@ from handlers.due import wake_when_due
 from handlers.keeper import Keeper
 from handlers.models import Sending
 from handlers.outgoing import Outgoing, Request, arrange, load
+from portals import trouble
 from portals.batch import started
 from portals.client import BatchAnswer, PortalClient
 from portals.clock import db_now, now_sql
-from portals.errors import Passes, PortalTrouble, RestError, UnknownAnswer
+from portals.errors import (
+    NEEDS_APPLICATION,
+    NO_RIGHT,
+    CommandRefused,
+    Passes,
+    PortalTrouble,
+    RestError,
+    UnknownAnswer,
+)
 from portals.failpoint import failpoint
 from portals.lease import Held
 from portals.models import Portal
@@ -110,11 +119,21 @@ def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look
             answer = _alone(client, request.rows[0]) if request.alone else client.batch(commands)
         except RestError as error:
             sending.seconds = time.monotonic() - began
-            _settle_whole(portal, sending, request, look, error)
+            told = error if request.alone else _of_the_portal(portal, error)
+            _settle_whole(portal, sending, request, look, told)
             return
     sending.seconds = time.monotonic() - began
     failpoint("delivery.answered")
     _settle_each(portal, sending, request, look, answer)
+
+
+def _of_the_portal(portal: Portal, error: RestError) -> RestError:
+    """A batch that is denied as a whole is the portal's trouble, never its rows' (contract §4)."""
+    if not isinstance(error, CommandRefused) or error.meaning not in (NO_RIGHT, NEEDS_APPLICATION):
+        return error
+    denied = PortalTrouble(Portal.Trouble.NO_RIGHTS, error.code, error.text, error.status)
+    trouble.record(portal, denied)
+    return denied
 
 
 def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:

@@ -129,7 +129,7 @@ def classify(code: str, text: str = "", status: int | None = None, method: str =
         return _access_denied(code, text, status)
     if word == "insufficient_scope":
         # A robot's own call of a method outside the scope says nothing of the portal.
-        if not method or method.startswith(("bizproc.", "event.")):
+        if not method or method == "batch" or method.startswith(("bizproc.", "event.")):
             return PortalTrouble("scope", code, text, status)
         return CommandRefused(code, text, status, NO_RIGHT)
     if word in _TROUBLES:
