@@ -55,7 +55,7 @@ def form(member_id: str, application_token: str, code: str) -> str:
         "ts": str(int(time.time())),
         "properties[amount]": "1000.50",
         "properties[percent]": "15",
-        "properties[comment]": "a comment of a usual length " * 12,
+        "properties[comment]": "a comment of a usual length " * 22,
         "auth[access_token]": secrets.token_hex(35),
         "auth[expires]": str(int(time.time()) + 3600),
         "auth[expires_in]": "3600",
@@ -83,12 +83,14 @@ def _by_wrk(url: str, body: str, seconds: float) -> Round:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "calls.lua"
         script.write_text(_WRK % {"run": secrets.token_hex(8), "form": body})
-        told = subprocess.run(
+        done = subprocess.run(
             ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(script), url],
             capture_output=True,
             text=True,
-            check=True,
-        ).stdout
+        )
+    if done.returncode:
+        raise RuntimeError(f"wrk on {url} ended with {done.returncode}: {done.stderr[-500:]}")
+    told = done.stdout
     total = re.search(r"(\d+) requests in ([\d.]+)s", told)
     if not total:
         raise RuntimeError(f"wrk said {told}")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import requests
+
 from tests.bench.load import form
 from tests.system.hub import Hub, running
 from tests.system.processes import ROOT, Process, free_port
@@ -72,8 +74,19 @@ def _bare(other: Hub) -> Process:
         cwd=ROOT,
         check=True,
     )
-    command = [sys.executable, "-m", "gunicorn", "tests.bench.bare:application", "-c", "gunicorn.conf.py"]
-    process = Process("bare", [*command, "--bind", f"127.0.0.1:{free_port()}"], environment, other.folder)
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:tests.bench.bare_gunicorn"]
+    port = free_port()
+    process = Process("bare", [*command, "--bind", f"127.0.0.1:{port}"], environment, other.folder)
     process.start()
-    process.until_answers(lambda: "Booting worker" in process.log.read_text(), "the bare views are up")
+    process.until_answers(lambda: _answers(port), "the bare views are up")
     return process
+
+
+def _answers(port: int) -> bool:
+    try:
+        return (
+            requests.post(f"http://127.0.0.1:{port}/empty/", data={"ready": "?"}, timeout=5).status_code
+            == 200
+        )
+    except requests.RequestException:
+        return False

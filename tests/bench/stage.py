@@ -14,7 +14,7 @@ from tests.system.servers import Stack
 
 CATALOG = "tests/bench/catalog.yaml"
 # About what a deal's robot is given; with it a form is 1.6 kB.
-COMMENT = "a comment of a usual length " * 12
+COMMENT = "a comment of a usual length " * 22
 
 
 @contextmanager
