@@ -36,7 +36,7 @@ class Alarm(models.Model):
     params = models.JSONField(default=dict)
     opened_at = models.DateTimeField(_("since"))
     seen_at = models.DateTimeField(_("last seen"))
-    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("over since"), null=True, blank=True)
     told = models.JSONField(_("told"), default=dict)
     # A channel that failed is tried again from then on.
     next_try_at = models.DateTimeField(null=True, blank=True)

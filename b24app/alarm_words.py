@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from b24app.alarm import Kind
+from portals.models import Portal
 
 # kind -> (the sentence, what to do); %(…)s are the alarm's params.
 _WORDS: dict[str, tuple[Any, Any]] = {
@@ -71,6 +72,9 @@ def sentence(kind: str, params: dict[str, Any]) -> str:
     """Its figures in a sentence; a figure that an older release did not keep shows as a dash."""
     text = str(_WORDS[kind][0]) if kind in _WORDS else kind
     for name, value in params.items():
+        if name == "trouble" and value in Portal.Trouble.values:
+            # Kept by its code and told in the reader's words.
+            value = Portal.Trouble(value).label
         text = text.replace(f"%({name})s", str(value))
     return text
 

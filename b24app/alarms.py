@@ -26,7 +26,6 @@ from b24app.alarm_causes import EVERYWHERE, OF_THIS_MACHINE, Cause
 from b24app.alarm_channels import Message
 from portals import lease
 from portals.clock import db_now
-from portals.models import Portal
 from portals.wake import wake
 
 log = structlog.get_logger(__name__)
@@ -94,7 +93,7 @@ def settle(book: Book, questions: Questions, now: dt.datetime) -> None:
 
 
 def open_alarms() -> list[dict[str, Any]]:
-    """For the first page and /metrics: {kind, subject, title, text, to_do, since}, the oldest first.
+    """For the first page: {kind, subject, title, text, to_do, since}, the oldest first.
 
     Of other machines only what the database knows. Raises DatabaseError where there is none.
     """
@@ -104,7 +103,7 @@ def open_alarms() -> list[dict[str, Any]]:
             "kind": entry.kind,
             "subject": entry.subject,
             "title": alarm_words.title(entry.kind),
-            "text": alarm_words.sentence(entry.kind, _params(entry)),
+            "text": alarm_words.sentence(entry.kind, entry.params),
             "to_do": alarm_words.to_do(entry.kind),
             "since": entry.opened_at,
         }
@@ -179,20 +178,12 @@ def _message(entry: Entry, state: str) -> Message:
             entry.subject,
             state,
             alarm_words.title(entry.kind),
-            alarm_words.sentence(entry.kind, _params(entry)),
+            alarm_words.sentence(entry.kind, entry.params),
             alarm_words.to_do(entry.kind),
             entry.opened_at,
             entry.ended_at,
             f"{settings.PUBLIC_URL}/admin/",
         )
-
-
-def _params(entry: Entry) -> dict[str, Any]:
-    """A trouble is kept by its code and told in the reader's words."""
-    params = dict(entry.params)
-    if params.get("trouble") in Portal.Trouble.values:
-        params["trouble"] = Portal.Trouble(params["trouble"]).label
-    return params
 
 
 def _check_for_ever() -> None:

@@ -1,17 +1,23 @@
-"""The first page: what needs a person, each line a link to the list behind it; then the last day."""
+"""The first page: open alarms, then what else needs a person, each line a link to the list behind it; then the
+last day.
+
+An alarm says more than a line (since when, what to do), so a line that alarms tell wholly is left out.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.cache import cache
+from django.db import DatabaseError, InterfaceError
 from django.db.models import Count, Func, IntegerField, Q
 from django.urls import reverse
 from django.utils import timezone
@@ -20,7 +26,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
-from b24app import figures
+from b24app import alarms, figures
+from b24app.alarm import Kind
+from b24app.alarm_places import place
 from b24app.svg import Bar, bars
 from handlers import attention, spool
 from handlers.models import Invocation, State
@@ -35,6 +43,10 @@ HOURS = 24
 QUEUE_LATE = 60.0
 SPOOL_FULL = 0.5
 _CHART_SECONDS = 30
+# More are behind a link, and lines sum up what they tell.
+MOST_ALARMS = 8
+
+log = structlog.get_logger(__name__)
 
 # Bottom of a bar first; the classes are the stylesheet's.
 PARTS = (
@@ -47,11 +59,24 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Need:
-    """One line: how grave, what, and where to look ('' where no list shows it)."""
+    """One line: how grave, what, and where to look ('' where no list shows it).
+
+    It says nothing new where at least `alarms` alarms of `kinds` are shown (none where no alarm tells the like).
+    """
 
     tone: str
     words: str
     href: str
+    kinds: tuple[Kind, ...] = ()
+    alarms: int = 1
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """`shown`: as `alarms.open_alarms` has them, each with its `href`; `more`: how many are not among them."""
+
+    shown: list[dict[str, Any]]
+    more: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +102,27 @@ class EpochHour(Func):
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s) / 3600)::integer"
         return super().as_sql(compiler, connection, template=template, **extra)
+
+
+def open_alarms(user: AbstractBaseUser | AnonymousUser) -> Alarms:
+    """Those that this person may see; none where they can't be read now, which breaks no page."""
+    if not getattr(user, "has_perm", lambda name: False)("b24app.view_alarm"):
+        return Alarms([])
+    try:
+        found = alarms.open_alarms()
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("open alarms can't be shown", error=type(error).__name__)
+        return Alarms([])
+    shown = [{**alarm, "href": place(alarm["kind"], alarm["subject"])} for alarm in found[:MOST_ALARMS]]
+    return Alarms(shown, len(found) - len(shown))
+
+
+def untold(found: list[Need], told: Alarms) -> list[Need]:
+    """The lines that say something beside these alarms."""
+    counted = Counter(alarm["kind"] for alarm in told.shown)
+    return [
+        need for need in found if not need.kinds or sum(counted[kind] for kind in need.kinds) < need.alarms
+    ]
 
 
 def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
@@ -114,23 +160,25 @@ def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
 
 
 def _of_calls() -> list[Need]:
-    log = reverse("admin:handlers_invocation_changelist")
+    calls = reverse("admin:handlers_invocation_changelist")
     found = []
     if n := attention.bounded_count(attention.failed()):
         words = ngettext("%(n)s failed call", "%(n)s failed calls", n) % {"n": _many(n)}
-        found.append(Need(BAD, words, log + "?state=attention"))
+        found.append(Need(BAD, words, calls + "?state=attention"))
     if n := attention.bounded_count(attention.stuck()):
         words = ngettext(
             "%(n)s result was taken, but its process still waits",
             "%(n)s results were taken, but their processes still wait",
             n,
         )
-        found.append(Need(BAD, words % {"n": _many(n)}, log + "?state=stuck"))
+        portals = attention.stuck().order_by().values("portal_id").distinct().count()
+        found.append(Need(BAD, words % {"n": _many(n)}, calls + "?state=stuck", (Kind.STUCK,), portals))
     queue = figures.queue()
     if queue.oldest_seconds > QUEUE_LATE:
         words = _("The oldest call has been due for %(minutes)s min: see whether the workers run")
         minutes = number_format(queue.oldest_seconds / 60, decimal_pos=0)
-        found.append(Need(BAD, words % {"minutes": minutes}, log + "?state=open"))
+        late = (Kind.CALLS_LATE, Kind.RESULTS_LATE)
+        found.append(Need(BAD, words % {"minutes": minutes}, calls + "?state=open", late))
     try:
         held = spool.held()
     except (OSError, sqlite3.Error) as error:
@@ -141,7 +189,9 @@ def _of_calls() -> list[Need]:
             "%(n)s call waits in this machine's spool", "%(n)s calls wait in this machine's spool", held.calls
         )
         full = held.bytes > SPOOL_FULL * settings.SPOOL_MAX_MB * 1024 * 1024
-        found.append(Need(BAD if full or held.bad else WARN, words % {"n": _many(held.calls)}, ""))
+        tone = BAD if full or held.bad else WARN
+        of_spool = (Kind.SPOOL_USED, Kind.SPOOL_FULL, Kind.DEAD_LETTERS)
+        found.append(Need(tone, words % {"n": _many(held.calls)}, "", of_spool))
     return found
 
 
@@ -177,8 +227,14 @@ def _of_portals() -> list[Need]:
         ),
         "paused": (INFO, ngettext("%(n)s portal is paused", "%(n)s portals are paused", counted["n_paused"])),
     }
+    # Alarms tell portals apart, not these three.
+    in_trouble = sum(counted[f"n_{name}"] for name in ("no_token", "plan", "trouble"))
+    told = dict.fromkeys(("no_token", "plan", "trouble"), ((Kind.PORTAL_TROUBLE,), in_trouble))
+    told["no_admin"] = ((Kind.PORTAL_NO_ADMIN,), counted["n_no_admin"])
     return [
-        Need(tone, words % {"n": counted[f"n_{name}"]}, f"{portals}?standing={name}")
+        Need(
+            tone, words % {"n": counted[f"n_{name}"]}, f"{portals}?standing={name}", *told.get(name, ((), 0))
+        )
         for name, (tone, words) in lines.items()
         if counted[f"n_{name}"]
     ]
@@ -207,7 +263,7 @@ def _day() -> Day:
     for hour, state, n in rows:
         counted[hour][state] += n
     words = {"ok": _("done"), "info": _("on their way"), "off": _("expired or refused"), "bad": _("failed")}
-    log = reverse("admin:handlers_invocation_changelist")
+    calls = reverse("admin:handlers_invocation_changelist")
     columns, table = [], []
     sums = dict.fromkeys((tone for tone, _states in PARTS), 0)
     for hour in range(first, this_hour + 1):
@@ -218,7 +274,7 @@ def _day() -> Day:
             "received_at__gte": _moment(hour).isoformat(),
             "received_at__lt": _moment(hour + 1).isoformat(),
         }
-        columns.append(Bar(label, parts, f"{label}: {said}", f"{log}?{urlencode(span)}"))
+        columns.append(Bar(label, parts, f"{label}: {said}", f"{calls}?{urlencode(span)}"))
         table.append((label, [n for _tone, n in parts]))
         for tone, n in parts:
             sums[tone] += n

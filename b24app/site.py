@@ -26,8 +26,10 @@ class HubAdminSite(AdminSite):
         # Here, since models are not there yet when the site is made.
         from b24app import dashboard
 
+        told = dashboard.open_alarms(request.user)
         context = {
-            "needs": dashboard.needs(request.user),
+            "alarms": told,
+            "needs": dashboard.untold(dashboard.needs(request.user), told),
             "day": dashboard.day() if request.user.has_perm("handlers.view_invocation") else None,
             **(extra_context or {}),
         }

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                 ('params', models.JSONField(default=dict)),
                 ('opened_at', models.DateTimeField(verbose_name='since')),
                 ('seen_at', models.DateTimeField(verbose_name='last seen')),
-                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
+                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='over since')),
                 ('told', models.JSONField(default=dict, verbose_name='told')),
                 ('next_try_at', models.DateTimeField(blank=True, null=True)),
             ],

@@ -19,6 +19,7 @@ AUDITOR = {
         "view_push",
     ],
     "handlers": ["view_invocation", "view_attempt", "view_sending", "view_refusedcall", "view_replayorder"],
+    "b24app": ["view_alarm"],
 }
 OPERATOR = {
     "portals": ["change_portal"],
@@ -84,6 +85,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
+        ("b24app", "0002_alarm"),
         ("portals", "0001_initial"),
         ("robots", "0001_initial"),
         ("handlers", "0001_initial"),

@@ -8,6 +8,7 @@ import json
 import pytest
 from django.urls import reverse
 
+from b24app.alarm import Alarm
 from handlers.models import Attempt, Invocation, RefusedCall, ReplayOrder, Sending, State
 from portals.models import PendingInstallation, Portal, PortalGroup, PortalSetting
 from robots.models import ForeignCode, Push, PushItem
@@ -30,6 +31,7 @@ MODELS = {
     "portals": ["application", "portal", "portalgroup", "pendinginstallation"],
     "robots": ["robot", "robotversion", "registration", "foreigncode", "push"],
     "handlers": ["invocation", "sending", "refusedcall", "replayorder"],
+    "b24app": ["alarm"],
 }
 PAGES = [(room, model) for room, models in MODELS.items() for model in models]
 
@@ -87,6 +89,7 @@ def world():
         "invocation": call,
         "sending": sending,
         "refusedcall": RefusedCall.objects.create(at=NOW, reason="unknown_portal"),
+        "alarm": Alarm.objects.create(kind="robot_failing", subject="discount", opened_at=NOW, seen_at=NOW),
     }
 
 
@@ -112,7 +115,8 @@ def test_staff_of_no_group_sees_nothing(world):
     for room, model in PAGES:
         assert client.get(address(room, model, "changelist")).status_code == 403
         assert client.get(address(room, model, "change", world[model].pk)).status_code == 403
-    assert "failed call" not in client.get("/admin/").content.decode()
+    first = client.get("/admin/").content.decode()
+    assert "failed call" not in first and "far more than before" not in first
 
 
 @pytest.mark.parametrize("group", [*GROUPS, "superuser"])
@@ -125,6 +129,26 @@ def test_the_log_is_written_by_nobody(world, group, model):
     assert answer.status_code == 403
     world[model].refresh_from_db()
     assert Invocation.objects.get().state == State.FAILED
+
+
+@pytest.mark.parametrize("group", [*GROUPS, "superuser"])
+def test_alarms_are_read_by_every_group_and_written_by_nobody(world, group):
+    client = signed_in(group)
+    assert client.get(address("b24app", "alarm", "add")).status_code == 403
+    assert client.post(address("b24app", "alarm", "delete", world["alarm"].pk)).status_code == 403
+    posted = client.post(address("b24app", "alarm", "change", world["alarm"].pk), {"kind": "stuck"})
+    assert posted.status_code == 403
+    lists = address("b24app", "alarm", "changelist")
+    Alarm.objects.create(kind="stuck", subject="1", opened_at=NOW, seen_at=NOW, ended_at=NOW)
+    for query, kinds in (
+        ("?ended=no", ["robot_failing"]),
+        ("?ended=yes", ["stuck"]),
+        ("", ["stuck", "robot_failing"]),
+    ):
+        assert [row.kind for row in client.get(lists + query).context["cl"].result_list] == kinds
+    page = client.get(address("b24app", "alarm", "change", world["alarm"].pk)).content.decode()
+    for words in ("a robot fails more than before", "it names the error", "nobody yet", "?robot=discount"):
+        assert words in page
 
 
 @pytest.mark.parametrize("model", ["robotversion", "registration", "push"])

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from b24app import dashboard
+from b24app.alarm import Alarm
 from handlers.models import Invocation, Sending
 from portals.models import Application, Portal
 from robots.models import ForeignCode, Push, PushItem, Registration, Robot, RobotVersion
@@ -105,6 +106,13 @@ def add_world(portals: int, robots: int) -> None:
         [PushItem(push=push, portal=portal, state="failed", trouble="no") for portal in there],
         ignore_conflicts=True,
     )
+    Alarm.objects.bulk_create(
+        [
+            Alarm(kind="portal_trouble", subject=str(portal.pk), opened_at=NOW, seen_at=NOW)
+            for portal in there
+        ],
+        ignore_conflicts=True,
+    )
     if not Sending.objects.exists():
         Sending.objects.create(portal=there[0], started_at=timezone.now() - dt.timedelta(days=400), results=1)
 
@@ -115,6 +123,7 @@ def pages() -> Iterator[str]:
         yield reverse(f"admin:handlers_{name}_changelist")
     for name in ("robot", "robotversion", "registration", "foreigncode", "push"):
         yield reverse(f"admin:robots_{name}_changelist")
+    yield reverse("admin:b24app_alarm_changelist")
     for name in ("portal", "application", "portalgroup", "pendinginstallation"):
         yield reverse(f"admin:portals_{name}_changelist")
     log = reverse("admin:handlers_invocation_changelist")

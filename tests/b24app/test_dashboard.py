@@ -6,9 +6,12 @@ import datetime as dt
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.utils import timezone
 
-from b24app import dashboard, svg
+from b24app import alarms, dashboard, svg
+from b24app.alarm import Alarm, Kind
+from b24app.alarm_book import Entry, FileBook
 from handlers import spool
 from handlers.models import Confirmation, RefusedCall, State
 from portals.models import Portal
@@ -80,6 +83,76 @@ def test_a_call_of_a_paused_portal_is_not_late():
     )
     needs = signed_in("auditors").get("/admin/").context["needs"]
     assert [need.words for need in needs] == ["1 portal is paused"]
+
+
+def alarm(kind, subject="", **params):
+    Alarm.objects.create(
+        kind=kind, subject=subject, params=params, opened_at=timezone.now(), seen_at=timezone.now()
+    )
+
+
+def test_open_alarms_come_first_with_what_to_do_and_since_when():
+    lost = PortalFactory(token_state=Portal.Token.LOST)
+    alarm(Kind.PORTAL_TROUBLE, str(lost.pk), portal="alfa.example.com", trouble="unpaid")
+    alarm(Kind.BROKER_AWAY)
+    Alarm.objects.filter(kind=Kind.BROKER_AWAY).update(ended_at=timezone.now())
+    answer = signed_in("auditors").get("/admin/")
+    (shown,) = answer.context["alarms"].shown
+    assert shown["text"] == f"alfa.example.com: {Portal.Trouble.UNPAID.label}"
+    text = answer.content.decode()
+    assert f'href="/admin/portals/portal/{lost.pk}/change/"' in text
+    assert "The portal&#x27;s page says what to do." in text and "Since " in text
+    assert "Nothing needs a person" not in text
+
+
+def test_alarms_and_lines_do_not_say_the_same_twice():
+    client = signed_in("auditors")
+    now = timezone.now()
+    call = InvocationFactory(state=State.DELIVERED, confirmation=Confirmation.STUCK, received_at=now)
+    InvocationFactory(state=State.READY, due_at=now - dt.timedelta(minutes=10))
+    lost, unpaid = PortalFactory(token_state=Portal.Token.LOST), PortalFactory(trouble=Portal.Trouble.UNPAID)
+    PortalFactory(token_is_admin=False)
+    assert len(client.get("/admin/").context["needs"]) == 5
+    alarm(Kind.PORTAL_TROUBLE, str(lost.pk))
+    # Not yet told of each portal: the lines stay.
+    assert len(client.get("/admin/").context["needs"]) == 5
+    alarm(Kind.PORTAL_TROUBLE, str(unpaid.pk))
+    alarm(Kind.STUCK, str(call.portal_id))
+    alarm(Kind.RESULTS_LATE)
+    assert [need.words for need in client.get("/admin/").context["needs"]] == [
+        "1 portal whose token is not an administrator's"
+    ]
+
+
+def test_many_alarms_are_told_by_their_number_and_the_lines_that_sum_them_up():
+    client = signed_in("auditors")
+    for _portal in range(dashboard.MOST_ALARMS + 2):
+        alarm(Kind.PORTAL_TROUBLE, str(PortalFactory(token_state=Portal.Token.LOST).pk))
+    answer = client.get("/admin/")
+    assert len(answer.context["alarms"].shown) == dashboard.MOST_ALARMS
+    assert "2 further alarms" in answer.content.decode()
+    assert [need.words for need in answer.context["needs"]] == ["10 portals without a token"]
+
+
+def test_an_alarm_of_this_machine_is_shown_without_a_page_of_its_own(monkeypatch):
+    monkeypatch.setattr(spool, "held", lambda: spool.Held(3, 900, 0, None))
+    now = timezone.now()
+    FileBook().write(
+        [Entry(Kind.SPOOL_USED, "here", {"machine": "here", "calls": 3, "minutes": 2}, now, now)]
+    )
+    answer = signed_in("auditors").get("/admin/")
+    assert "3 calls have waited on the disk of here" in answer.content.decode()
+    assert answer.context["needs"] == []
+
+
+def test_alarms_that_can_not_be_read_break_no_page(monkeypatch):
+    def broken():
+        raise OperationalError("no such table")
+
+    monkeypatch.setattr(alarms, "open_alarms", broken)
+    answer = signed_in("auditors").get("/admin/")
+    assert answer.status_code == 200
+    assert answer.context["alarms"].shown == []
 
 
 def test_the_day_by_hour_and_by_end():

@@ -20,6 +20,7 @@ ROWS = {
     "handlers_sending": "handlers/sending",
     "handlers_refusedcall": "handlers/refusedcall",
     "handlers_replayorder": "handlers/replayorder",
+    "b24app_alarm": "b24app/alarm",
     "auth_user": "auth/user",
     "auth_group": "auth/group",
 }

@@ -32,6 +32,7 @@ for name in ("auditors", "operators", "integrators"):
 MORE = """
 import datetime as dt, json
 from django.utils import timezone
+from b24app.alarm import Alarm
 from handlers.models import Invocation, RefusedCall, ReplayOrder
 from portals.models import PendingInstallation, Portal, PortalGroup, PortalSetting
 from robots.models import ForeignCode, Push
@@ -47,6 +48,9 @@ PendingInstallation.objects.create(application=alfa.application, member_id="a"*3
 ForeignCode.objects.create(portal=alfa, kind="robot", code="discount_of_others", seen_at=now)
 gone = Portal.objects.create(application=alfa.application, member_id="d"*32, domain="gone.bitrix24.com",
     state="uninstalled", uninstalled_at=now)
+for ended in (None, now):
+    Alarm.objects.create(kind="robot_failing", subject="half", opened_at=now, seen_at=now, ended_at=ended,
+        params={{"robot": "half", "calls": 9, "failed": 9}}, told={{"mail": "ended" if ended else "open"}})
 order = replay_orders.draft("replay", Invocation.objects.filter(state="failed"), "admin")
 order_check([gone], "admin")
 print(json.dumps({{"alfa": alfa.pk, "gone": gone.pk, "order": order.pk}}))
