@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import translation
 from django.utils.decorators import method_decorator
@@ -16,6 +18,8 @@ from portals.claim import BadClaim
 from portals.incoming import BadForm, Incoming
 from portals.install import After, Outcome
 from portals.models import Application
+
+log = logging.getLogger(__name__)
 
 
 def application_of(slug: str) -> Application:
@@ -35,7 +39,13 @@ class PortalForm(View):
     after: After | None = None
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        application = application_of(kwargs["slug"])
+        try:
+            return self._answered(request, application_of(kwargs["slug"]))
+        except (OperationalError, InterfaceError) as error:
+            log.warning("%s waits for the database: %s", request.path, type(error).__name__)
+            return _away(request)
+
+    def _answered(self, request: HttpRequest, application: Application) -> HttpResponseBase:
         if request.method != "POST":
             return frame.page(
                 request,
@@ -84,6 +94,21 @@ class AppView(PortalForm):
             application, claim.from_frame(told.query, told.form, claim.OPEN), self.after
         )
         return _frame(request, application, told, outcome, finish=False)
+
+
+def _away(request: HttpRequest) -> HttpResponse:
+    """503 for a person whose application can't be looked up: the database is away."""
+    query = dict(request.GET.items())
+    with translation.override(frame.language_of(query)):
+        response = frame.page(
+            request,
+            _("The application can't answer at the moment. Open it again in a few minutes."),
+            title=_("Not available at the moment"),
+            origin=frame.claimed_origin(query),
+            status=503,
+        )
+    response["Retry-After"] = "60"
+    return response
 
 
 def _event(outcome: Outcome) -> HttpResponse:
