@@ -120,12 +120,14 @@ class Invocation(models.Model):
     tries = models.PositiveSmallIntegerField(_("tries to compute"), default=0)
     sends = models.PositiveSmallIntegerField(_("times sent"), default=0)
     repeats = models.PositiveSmallIntegerField(_("times the call came again"), default=0)
+    # No index and no rule of the database: each claim would pay for both. `purge` keeps the row as long as the call.
     sending = models.ForeignKey(
         Sending,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
         null=True,
         blank=True,
         db_index=False,
+        db_constraint=False,
         verbose_name=_("last sending"),
     )
 
