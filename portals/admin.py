@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -37,7 +38,7 @@ class ApplicationAdmin(admin.ModelAdmin):
             fieldsets.append(
                 (
                     _("Addresses for the application's card in Bitrix24"),
-                    {"fields": ["handler_path", "install_path", "oauth_path"]},
+                    {"fields": ["handler_path", "install_path", "oauth_path", "connect_page"]},
                 )
             )
         return fieldsets
@@ -50,7 +51,7 @@ class ApplicationAdmin(admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Application | None = None) -> Any:
         # The slug stands in every address that portals hold.
         fixed = ["slug"] if obj is not None and obj.portals.exists() else []
-        return [*fixed, "handler_path", "install_path", "oauth_path", "secret_set"]
+        return [*fixed, "handler_path", "install_path", "oauth_path", "connect_page", "secret_set"]
 
     @admin.display(description=gettext_lazy("portals"), ordering="portal_count")
     def portal_count(self, application: Any) -> int:
@@ -71,6 +72,15 @@ class ApplicationAdmin(admin.ModelAdmin):
     @admin.display(description=gettext_lazy("OAuth redirect address"))
     def oauth_path(self, application: Application) -> SafeString:
         return _address(application, "oauth/")
+
+    @admin.display(description=gettext_lazy("The OAuth way in"))
+    def connect_page(self, application: Application) -> SafeString:
+        return format_html(
+            '<a href="{}">{}</a><p class="help">{}</p>',
+            reverse("b24:connect", args=[application.slug]),
+            _("Connect a portal by its address"),
+            _("You agree on the portal yourself, and nothing has to be installed there from a card first."),
+        )
 
 
 def _address(application: Application, rest: str) -> SafeString:

@@ -61,6 +61,16 @@ def test_a_typed_secret_does_not_come_back_with_an_error():
     assert "typed-secret" not in answer.content.decode()
 
 
+@pytest.mark.parametrize("group", ["integrators", "auditors"])
+def test_an_application_leads_to_its_oauth_way_in(group):
+    client = signed_in(group)
+    made = ApplicationFactory(slug="main")
+    page = client.get(reverse("admin:portals_application_change", args=[made.pk])).content.decode()
+    assert "You agree on the portal yourself" in page
+    assert 'href="/b24/main/connect/"' in page
+    assert client.get("/b24/main/connect/").status_code == 200
+
+
 def test_an_application_needs_a_secret_at_first():
     client = signed_in("integrators")
     data = {"name": "Main", "slug": "main", "client_id": "local.1", "secret": ""}
