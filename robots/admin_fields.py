@@ -16,6 +16,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from robots.expression import WORDS
+from robots.expression_functions import TABLE
+
 # Document kinds of contract §5; others can be typed.
 DOCUMENTS: list[tuple[str, Any]] = [
     ("crm, CCrmDocumentDeal, DEAL", gettext_lazy("Deal")),
@@ -61,6 +64,20 @@ class DataListInput(forms.TextInput):
         context["widget"]["attrs"]["list"] = listed
         choices = self.choices() if callable(self.choices) else self.choices
         return {**context, "list_id": listed, "choices": choices}
+
+
+class ExpressionsArea(forms.Textarea):
+    """Lines of expressions, with what can stand in them to read below; `complete.js` offers it while one types."""
+
+    template_name = "admin/robots/widgets/expressions.html"
+
+    def __init__(self) -> None:
+        # The checker of the browser's language would underline every name.
+        super().__init__({"rows": 4, "class": "vLargeTextField hub-code", "spellcheck": "false"})
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        return {**context, "functions": sorted(TABLE.items()), "words": WORDS.items()}
 
 
 class LanguagesWidget(forms.MultiWidget):

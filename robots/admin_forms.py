@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from robots.admin_fields import (
     DOCUMENTS,
     DataListInput,
+    ExpressionsArea,
     FilterSideField,
     LanguagesField,
     OptionsField,
@@ -23,6 +24,8 @@ from robots.compute import compute_type_names, handler_names
 from robots.definition import Definition, normal
 from robots.models import Property, Robot
 from robots.problem import Problem
+from robots.rules import WRONG_CODE
+from robots.rules_properties import WRONG_ID
 from robots.value_types import TYPES
 
 _RETURNS_LINE = re.compile(r"\s*([A-Za-z0-9_]+)\s*=\s*(.+?)\s*")
@@ -56,7 +59,7 @@ class RobotForm(forms.ModelForm):
         label=gettext_lazy("Expressions"),
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 4, "class": "vLargeTextField hub-code"}),
+        widget=ExpressionsArea(),
         help_text=gettext_lazy("A line for each output: total = round(amount * (100 - percent) / 100, 2)"),
     )
     log = forms.CharField(
@@ -86,6 +89,7 @@ class RobotForm(forms.ModelForm):
             "document_type",
             "on_failure",
         ]
+        error_messages = {"code": {"invalid": WRONG_CODE}}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -205,6 +209,7 @@ class PropertyForm(forms.ModelForm):
             "options",
             "description",
         ]
+        error_messages = {"identifier": {"invalid": WRONG_ID}}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

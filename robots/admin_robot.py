@@ -64,7 +64,16 @@ class InputInline(PropertyInline):
 
 
 class OutputInline(PropertyInline):
+    """Portals take *required* and *default* of an output too and make nothing of them: they are folded away."""
+
     formset = OutputFormSet
+    fieldsets = [
+        (None, {"fields": [("identifier", "type", "position"), "name", "multiple"]}),
+        (
+            gettext_lazy("Options, description, default"),
+            {"fields": ["options", "description", "default", "required"], "classes": ["collapse"]},
+        ),
+    ]
     direction = Property.Direction.OUTPUT
     verbose_name = gettext_lazy("output")
     verbose_name_plural = gettext_lazy("outputs (RETURN_PROPERTIES)")
@@ -80,6 +89,7 @@ class RobotAdmin(admin.ModelAdmin):
     search_help_text = gettext_lazy("A part of a code or of a name in any language.")
     actions = ["push_robots", "remove_robots"]
     change_form_template = "admin/robots/robot/change_form.html"
+    save_on_top = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Robot]:
         there = Q(registrations__pushed_version__isnull=False)

@@ -21,14 +21,27 @@ from functools import lru_cache
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from robots.expression_functions import TABLE
 from robots.expression_values import ARITHMETIC_SIGNS, COMPARISON_SIGNS, ExpressionError, value_of
 from robots.numbers import ARITHMETIC, read_decimal
 from robots.problem import shown
 
-__all__ = ["Expression", "ExpressionError", "parse"]
+__all__ = ["WORDS", "Expression", "ExpressionError", "parse"]
 
+# What is spelled in letters beside names and functions.
+WORDS = {
+    "and": gettext_lazy("a and b: whether both hold"),
+    "or": gettext_lazy("a or b: whether one holds; of other values the first that is not empty"),
+    "not": gettext_lazy("not a: whether a does not hold or is empty"),
+    "if": gettext_lazy("x if c else y: x where c holds, else y"),
+    "else": gettext_lazy("x if c else y: x where c holds, else y"),
+    "in": gettext_lazy("part in a: whether a list or text holds it"),
+    "True": gettext_lazy("yes"),
+    "False": gettext_lazy("no"),
+    "None": gettext_lazy("an empty value"),
+}
 MAX_SOURCE = 1_000
 MAX_NODES = 400
 MAX_DEPTH = 100  # a sum of a hundred parts is that deep; the evaluator takes two frames a level

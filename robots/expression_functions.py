@@ -13,6 +13,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, Decim
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from robots.numbers import plain, read_decimal
 from robots.problem import shown
@@ -228,44 +229,78 @@ def _days_between(start: Any, end: Any) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`run` takes `least` to `most` values. Raises Refused, decimal's exceptions and OverflowError."""
+    """`run` takes `least` to `most` values. Raises Refused, decimal's exceptions and OverflowError.
+
+    `spelled` is how it is written, `words` what it gives.
+    """
 
     run: Callable[..., Any]
     least: int
     most: int
-    help: str
+    spelled: str
+    words: Any
 
 
 TABLE: dict[str, Function] = {
-    "abs": Function(lambda value: abs(_number(value)), 1, 1, "abs(number)"),
-    "add_days": Function(_add_days, 2, 2, "add_days(date, days)"),
-    "ceil": Function(_ceil, 1, 2, "ceil(number, digits=0)"),
-    "coalesce": Function(_first, 1, MANY, "coalesce(a, b, …): the first that is not empty"),
-    "concat": Function(_concat, 1, MANY, "concat(a, b, …): values as one text"),
-    "contains": Function(_contains, 2, 2, "contains(text or list, part)"),
-    "day": Function(lambda value: Decimal(_day(value).day), 1, 1, "day(date)"),
-    "days_between": Function(_days_between, 2, 2, "days_between(start, end)"),
-    "endswith": Function(lambda value, end: _text(value).endswith(_text(end)), 2, 2, "endswith(text, end)"),
-    "first": Function(_first, 1, MANY, "first(list): its first value that is not empty"),
-    "floor": Function(_floor, 1, 2, "floor(number, digits=0)"),
-    "int": Function(_int, 1, 1, "int(number or text): without decimals"),
-    "join": Function(_join, 1, 2, "join(list, separator)"),
-    "left": Function(_left, 2, 2, "left(text, count)"),
-    "len": Function(_len, 1, 1, "len(text or list)"),
-    "lower": Function(lambda value: _text(value).lower(), 1, 1, "lower(text)"),
-    "max": Function(_max, 1, MANY, "max(a, b, …) or max(list)"),
-    "min": Function(_min, 1, MANY, "min(a, b, …) or min(list)"),
-    "month": Function(lambda value: Decimal(_day(value).month), 1, 1, "month(date)"),
-    "number": Function(_to_number, 1, 1, "number(text)"),
-    "replace": Function(_replace, 3, 3, "replace(text, old, new)"),
-    "right": Function(_right, 2, 2, "right(text, count)"),
-    "round": Function(_round, 1, 2, "round(number, digits=0): half up"),
-    "startswith": Function(
-        lambda value, start: _text(value).startswith(_text(start)), 2, 2, "startswith(text, start)"
+    "abs": Function(lambda value: abs(_number(value)), 1, 1, "abs(number)", gettext_lazy("without its sign")),
+    "add_days": Function(
+        _add_days,
+        2,
+        2,
+        "add_days(date, days)",
+        gettext_lazy("so many days later; earlier where days is below zero"),
     ),
-    "sum": Function(_sum, 1, MANY, "sum(a, b, …) or sum(list)"),
-    "text": Function(as_text, 1, 1, "text(value)"),
-    "trim": Function(lambda value: _text(value).strip(), 1, 1, "trim(text)"),
-    "upper": Function(lambda value: _text(value).upper(), 1, 1, "upper(text)"),
-    "year": Function(lambda value: Decimal(_day(value).year), 1, 1, "year(date)"),
+    "ceil": Function(_ceil, 1, 2, "ceil(number, digits=0)", gettext_lazy("rounded up")),
+    "coalesce": Function(_first, 1, MANY, "coalesce(a, b, …)", gettext_lazy("the first that is not empty")),
+    "concat": Function(_concat, 1, MANY, "concat(a, b, …)", gettext_lazy("values as one text")),
+    "contains": Function(
+        _contains, 2, 2, "contains(text or list, part)", gettext_lazy("whether the part is in it")
+    ),
+    "day": Function(
+        lambda value: Decimal(_day(value).day), 1, 1, "day(date)", gettext_lazy("its day of the month")
+    ),
+    "days_between": Function(
+        _days_between, 2, 2, "days_between(start, end)", gettext_lazy("whole days from start to end")
+    ),
+    "endswith": Function(
+        lambda value, end: _text(value).endswith(_text(end)),
+        2,
+        2,
+        "endswith(text, end)",
+        gettext_lazy("whether the text ends so"),
+    ),
+    "first": Function(_first, 1, MANY, "first(list)", gettext_lazy("its first value that is not empty")),
+    "floor": Function(_floor, 1, 2, "floor(number, digits=0)", gettext_lazy("rounded down")),
+    "int": Function(_int, 1, 1, "int(number or text)", gettext_lazy("without decimals")),
+    "join": Function(_join, 1, 2, "join(list, separator)", gettext_lazy("its values as one text")),
+    "left": Function(_left, 2, 2, "left(text, count)", gettext_lazy("its first characters")),
+    "len": Function(_len, 1, 1, "len(text or list)", gettext_lazy("how many characters or values")),
+    "lower": Function(
+        lambda value: _text(value).lower(), 1, 1, "lower(text)", gettext_lazy("in small letters")
+    ),
+    "max": Function(_max, 1, MANY, "max(a, b, …) or max(list)", gettext_lazy("the largest")),
+    "min": Function(_min, 1, MANY, "min(a, b, …) or min(list)", gettext_lazy("the smallest")),
+    "month": Function(
+        lambda value: Decimal(_day(value).month), 1, 1, "month(date)", gettext_lazy("its month, 1 to 12")
+    ),
+    "number": Function(_to_number, 1, 1, "number(text)", gettext_lazy("the number that it spells")),
+    "replace": Function(_replace, 3, 3, "replace(text, old, new)", gettext_lazy("each old as new")),
+    "right": Function(_right, 2, 2, "right(text, count)", gettext_lazy("its last characters")),
+    "round": Function(_round, 1, 2, "round(number, digits=0)", gettext_lazy("half up")),
+    "startswith": Function(
+        lambda value, start: _text(value).startswith(_text(start)),
+        2,
+        2,
+        "startswith(text, start)",
+        gettext_lazy("whether the text starts so"),
+    ),
+    "sum": Function(_sum, 1, MANY, "sum(a, b, …) or sum(list)", gettext_lazy("all added")),
+    "text": Function(as_text, 1, 1, "text(value)", gettext_lazy("as people read it")),
+    "trim": Function(
+        lambda value: _text(value).strip(), 1, 1, "trim(text)", gettext_lazy("without spaces around it")
+    ),
+    "upper": Function(
+        lambda value: _text(value).upper(), 1, 1, "upper(text)", gettext_lazy("in capital letters")
+    ),
+    "year": Function(lambda value: Decimal(_day(value).year), 1, 1, "year(date)", gettext_lazy("its year")),
 }

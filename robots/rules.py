@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from robots.compute import CodeMissing, compute_type_names, find_type
 from robots.problem import Problem, shown
@@ -23,6 +24,7 @@ __all__ = ["Problem", "check_definition", "check_warnings"]
 
 MAX_CODE = 128
 _CODE = re.compile(r"[a-zA-Z0-9.\-_]+")
+WRONG_CODE = gettext_lazy("A code has only the characters a-z, A-Z, 0-9, “.”, “-” and “_”.")
 _KNOWN = (
     "code",
     "kind",
@@ -106,7 +108,7 @@ def _code(code: object) -> list[Problem]:
     if code in (None, ""):
         return [Problem(("code",), _("A robot needs a code."))]
     if not isinstance(code, str) or not _CODE.fullmatch(code):
-        return [Problem(("code",), _("A code has only the characters a-z, A-Z, 0-9, “.”, “-” and “_”."))]
+        return [Problem(("code",), str(WRONG_CODE))]
     if len(code) > MAX_CODE:
         return [
             Problem(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from robots import dates
 from robots.problem import Path, Problem, shown
@@ -34,6 +35,7 @@ RESERVED = frozenset(
 )
 _ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 _BOUND_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_]*:[A-Za-z0-9_.:\-]{1,80}")
+WRONG_ID = gettext_lazy("An id begins with a letter a-z and goes on with letters, digits and “_”.")
 _KNOWN = ("id", "type", "name", "description", "options", "required", "multiple", "default")
 
 
@@ -84,7 +86,7 @@ def _check_id(path: Path, identifier: object) -> list[Problem]:
     if identifier in (None, ""):
         return [Problem(path, _("A property needs an id."))]
     if not isinstance(identifier, str) or not _ID.fullmatch(identifier):
-        return [Problem(path, _("An id begins with a letter a-z and goes on with letters, digits and “_”."))]
+        return [Problem(path, str(WRONG_ID))]
     if len(identifier) > MAX_ID:
         return [Problem(path, _("An id has at most %d characters.") % MAX_ID)]
     if identifier.lower() in RESERVED:

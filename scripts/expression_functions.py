@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from django.utils import translation  # noqa: E402  (found only now)
 
 from robots.expression_functions import TABLE  # noqa: E402  (found only now)
 
@@ -15,11 +18,11 @@ START, END = "<!-- functions:", "<!-- end of functions -->"
 
 
 def functions() -> str:
-    """One Markdown line: every function in the order of their names, with what is worth saying of it."""
+    """One Markdown line: every function in the order of their names, with what it gives."""
     told = []
-    for name in sorted(TABLE):
-        spelled, _, words = TABLE[name].help.partition(": ")
-        told.append(f"`{spelled}`" + (f" ({words})" if words else ""))
+    with translation.override("en"):
+        for name in sorted(TABLE):
+            told.append(f"`{TABLE[name].spelled}` ({TABLE[name].words})")
     return " · ".join(told) + "\n"
 
 
@@ -30,4 +33,8 @@ def page_with_functions(text: str) -> str:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    import django
+
+    django.setup()
     PAGE.write_text(page_with_functions(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

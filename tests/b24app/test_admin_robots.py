@@ -161,7 +161,8 @@ def test_a_property_is_changed_moved_added_and_deleted(integrator):
 @pytest.mark.parametrize(
     ("changed", "where", "said"),
     [
-        ({"code": "not good"}, "code", "valid value"),
+        ({"code": "not good"}, "code", "only the characters a-z, A-Z, 0-9"),
+        ({"properties-0-identifier": "2 b"}, "properties-0-identifier", "begins with a letter"),
         ({"code": ""}, "code", "required"),
         ({"name_en": ""}, "name", "en"),
         ({"name_en": "", "name_ru": ""}, "name", "name is needed"),
