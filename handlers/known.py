@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
-import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -58,8 +57,6 @@ class KnownPortal:
     token: bytes
     former: bytes
     former_until: dt.datetime | None
-    needs_token: bool
-    read_at: float
 
     def which(self, application_token: str) -> str:
         """'present', 'former' or '' for a token that is neither."""
@@ -77,10 +74,10 @@ class KnownVersion:
     code: str
 
 
-_AGE = 60.0
+_NO_TOKEN = ("none", "lost", "unverified")
 _portals: Remembered[tuple[str, str], KnownPortal] = Remembered(20_000)
-# Portals without a working token, as last read: a token is lost without a change of `installation`, so what is
-# remembered of a portal can't tell.
+# Portals without a working token: a token is lost without a change of `installation`, so what is remembered of a
+# portal can't tell. Read with the portal, and for all together every ten seconds (drain.tend).
 _in_need: set[int] = set()
 _versions: Remembered[int, KnownVersion] = Remembered(20_000)
 
@@ -96,28 +93,28 @@ def portal(slug: str, member_id: str, fresh: bool = False) -> KnownPortal | None
     """The portal of this application, from memory unless `fresh`. Raises intake_db.Away."""
     key = (slug, member_id)
     known = None if fresh else _portals.get(key)
-    # What verifies is checked by acceptance itself; whether a token is needed is not, so it is read again.
-    if known is None or time.monotonic() - known.read_at > _AGE:
+    if known is None:
         rows = intake_db.run(_PORTAL, (slug, member_id))
         if not rows:
             _portals.drop(key)
             return None
         known = _known(rows[0])
         _portals.put(key, known)
+        if rows[0][8] in _NO_TOKEN:
+            _in_need.add(known.id)
     return known
 
 
 def needs_token(portal: KnownPortal) -> bool:
     """Whether the tokens that its calls bring are wanted (design §2)."""
-    return portal.needs_token or portal.id in _in_need
+    return portal.id in _in_need
 
 
 def read_needs() -> None:
     """Which portals have no working token now. Raises intake_db.Away."""
     global _in_need
     rows = intake_db.run(
-        "SELECT id FROM portals_portal WHERE state = 'installed' AND token_state IN ('none', 'lost', 'unverified')",
-        (),
+        "SELECT id FROM portals_portal WHERE state = 'installed' AND token_state IN (%s, %s, %s)", _NO_TOKEN
     )
     _in_need = {row[0] for row in rows}
 
@@ -179,8 +176,6 @@ def _known(row: tuple[Any, ...]) -> KnownPortal:
         token=token,
         former=former,
         former_until=_aware(row[7]),
-        needs_token=row[8] in ("none", "lost", "unverified"),
-        read_at=time.monotonic(),
     )
 
 
