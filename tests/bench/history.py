@@ -8,12 +8,19 @@ import psycopg
 
 from tests.system.hub import Hub
 
+# A request carries fifty results.
+_SENDING = (
+    "INSERT INTO handlers_sending (portal_id, started_at, answered_at, results, lines, looks, seconds, outcome, code,"
+    " text) SELECT (SELECT min(id) FROM portals_portal), {at}, {at}, 50, 0, 0, 0.1, 'answered', '', ''"
+    " FROM {series} WHERE ({rows} - n) % 50 = 0"
+)
 _ROW = (
     "INSERT INTO handlers_invocation (portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id,"
     " document_type, waits, state, cause, due_at, called_at, received_at, started_at, computed_at, sent_at, ended_at,"
-    " confirmed_at, owner, fence, tries, sends, repeats, confirmation, seen_listed, revision)"
+    " confirmed_at, owner, fence, tries, sends, repeats, confirmation, seen_listed, revision, sending_id)"
     " SELECT p.id, {token}, 1, 'discount', v.id, 'past.' || n, 'DEAL_' || (n % 5000), 'crm|CCrmDocumentDeal|DEAL',"
-    " {true}, 'delivered', '', {at}, {at}, {at}, {at}, {at}, {at}, {at}, {at}, '', 4, 1, 1, 0, 'confirmed', {false}, ''"
+    " {true}, 'delivered', '', {at}, {at}, {at}, {at}, {at}, {at}, {at}, {at}, '', 4, 1, 1, 0, 'confirmed', {false}, '',"
+    " (SELECT max(id) FROM handlers_sending) - ({rows} - n) / 50"
     " FROM {series} JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS number"
     " FROM portals_portal) p ON n % p.number = p.place,"
     " (SELECT max(id) AS id FROM robots_robotversion WHERE code = 'discount') v"
@@ -53,6 +60,7 @@ def statements(postgresql: bool, rows: int, days: int) -> list[str]:
             "true": "true",
             "false": "false",
             "at": f"now() - interval '1 hour' - ({rows} - n) * interval '{step} seconds'",
+            "rows": str(rows),
             "series": f"generate_series(1, {rows}) AS n",
         }
         body, last = {"token": "token_hash"}, "VACUUM ANALYZE"
@@ -62,8 +70,9 @@ def statements(postgresql: bool, rows: int, days: int) -> list[str]:
             "true": "1",
             "false": "0",
             "at": f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', (-{step} * ({rows} - n)) || ' seconds')",
+            "rows": str(rows),
             "series": f"(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {rows})"
             " SELECT n FROM c)",
         }
         body, last = {"token": "token_hash"}, "ANALYZE"
-    return [_ROW.format(**words), _BODY.format(**body), last]
+    return [_SENDING.format(**words), _ROW.format(**words), _BODY.format(**body), last]
