@@ -85,6 +85,11 @@ class Remark:
     to_do: str = ""
 
 
+def what_to_do(trouble: str) -> str:
+    """What a person does about a portal's trouble; '' for none."""
+    return str(_WHAT_TO_DO.get(trouble, ""))
+
+
 def standing(portal: Portal) -> list[Remark]:
     """Everything to say of it, the gravest first; never empty."""
     if portal.state == Portal.State.UNINSTALLED:
@@ -180,7 +185,7 @@ def _trouble(portal: Portal) -> list[Remark]:
     if not portal.trouble:
         return []
     tone = WARN if portal.trouble in _PASSING else BAD
-    return [Remark(tone, str(portal.get_trouble_display()), str(_WHAT_TO_DO.get(portal.trouble, "")))]
+    return [Remark(tone, str(portal.get_trouble_display()), what_to_do(portal.trouble))]
 
 
 def _administrator(portal: Portal) -> list[Remark]:

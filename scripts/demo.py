@@ -27,6 +27,7 @@ from scripts.demo_processes import Processes, Stopped  # noqa: E402  (found only
 VAR = Path(os.environ.get("DEMO_VAR") or ROOT / "var").resolve()
 KEPT = VAR / "demo"
 LOGS = VAR / "log"
+DATABASE = KEPT / "hub.sqlite3"
 
 
 def main() -> int:
@@ -34,6 +35,10 @@ def main() -> int:
         port, sandbox_port = _port("PORT", 8000), _port("SANDBOX_PORT", 8900)
     except ValueError as error:
         return _refuse(str(error))
+    if port == sandbox_port:
+        return _refuse(
+            f"PORT and SANDBOX_PORT are both {port}; give each its own: make demo SANDBOX_PORT={_other(port)}"
+        )
     once = os.environ.get("ONCE", "") not in ("", "0")
     for folder in (VAR, KEPT, LOGS):
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,6 +53,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _stop)
     os.environ.update(_environment(port, sandbox_port))
+    # SQLite gives its other files the mode of this one.
+    DATABASE.touch()
+    DATABASE.chmod(0o600)
 
     processes = Processes(LOGS, dict(os.environ))
     try:
@@ -110,7 +118,7 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
         "DEBUG": "off",
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
-        "DATABASE_URL": f"sqlite:///{KEPT / 'hub.sqlite3'}",
+        "DATABASE_URL": f"sqlite:///{DATABASE}",
         "CELERY_BROKER_URL": f"filesystem://{KEPT / 'broker'}",
         "SPOOL_DIR": str(KEPT / "spool"),
         "ROBOT_APPS": "demo.demo_robots",
@@ -137,6 +145,10 @@ def _taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def _other(port: int) -> int:
+    return port + 100 if port <= 65435 else port - 100
 
 
 def _short(folder: Path) -> str:

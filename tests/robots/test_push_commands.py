@@ -56,9 +56,24 @@ def test_each_portal_is_told_and_one_that_can_not_does_not_keep_the_others(make_
     assert status == 1
     assert "[1/2]" in out
     assert "[2/2]" in out
-    assert "add x NOT DONE" in out or "refused x NOT DONE" in out
     assert "not done: the portal's authorisation was lost" in out
     assert "x" in second.there()
+
+
+def test_a_portal_that_does_not_answer_is_one_line(lab: PortalLab) -> None:
+    for code in ("x", "y"):
+        lab.robot(code)
+    Portal.objects.filter(pk=lab.portal.pk).update(client_endpoint="http://127.0.0.1:9/rest/")
+    status, out = run("push_robots")
+    assert status == 1
+    said = [line for line in out.splitlines() if line.startswith("  ")]
+    assert said == [
+        "  not done: the portal does not answer (unreachable No connection could be made.)."
+        " See whether the portal opens in a browser. It is tried every minute. Left for later: x, y."
+    ]
+    status, out = run("push_robots", dry_run=True)
+    assert status == 1
+    assert "can't be asked: the portal does not answer" in out and "opens in a browser" in out
 
 
 @pytest.mark.contract("5.2")

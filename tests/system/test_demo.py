@@ -61,7 +61,7 @@ def test_once_and_again_every_result_arrives_and_nothing_stays(demo: Demo) -> No
     assert told.count("16 of 16 results arrived.") == 2
     assert "850.43" in told
     # Its keys and the password are nobody else's to read; both runs speak of the same superuser.
-    for name in ("keys.json", "admin-password"):
+    for name in ("keys.json", "admin-password", "hub.sqlite3"):
         assert stat.S_IMODE((demo.folder / "demo" / name).stat().st_mode) == 0o600
     assert {path.stem for path in (demo.folder / "log").glob("*.log")} == {"web", "worker", "beat", "sandbox"}
 
@@ -81,6 +81,13 @@ def test_killed_it_leaves_nothing_behind(demo: Demo) -> None:
     process.until_answers(lambda: "Ctrl-C ends everything." in process.log.read_text(), "the demo is up")
     process.kill()
     until(lambda: not demo.left(), "what the demo had started is gone", 30)
+
+
+def test_one_port_for_both_is_a_sentence(demo: Demo) -> None:
+    process = demo.start(PORT="8000", SANDBOX_PORT="8000")
+    assert process.wait(30) == 1
+    said = "PORT and SANDBOX_PORT are both 8000; give each its own: make demo SANDBOX_PORT=8100"
+    assert process.log.read_text().strip() == said
 
 
 @pytest.mark.parametrize("name", ["PORT", "SANDBOX_PORT"])

@@ -12,6 +12,7 @@ from portals import errors
 from portals.client import PortalClient
 from portals.clock import db_now
 from portals.models import Portal
+from portals.standing import what_to_do
 from robots import plan as planning
 from robots.chosen import COULD_NOT, PENDING, check_codes, portals_named
 from robots.look import look, record
@@ -28,6 +29,9 @@ from robots.push_result import (
     means_no_administrator,
     trouble_sentence,
 )
+
+# So many codes are named in a line.
+NAMED = 10
 
 
 class Command(BaseCommand):
@@ -109,11 +113,14 @@ class Command(BaseCommand):
         stored.ended_at = db_now()
         save(stored)
         note_others(portal, result, self.push.pk)
+        # What the portal as a whole keeps from being done is told once, not robot by robot.
+        left = [item for item in result.items if not item.done and item.why == result.trouble]
         for item in result.items:
-            self.stdout.write(f"  {_item(item)}")
+            if item not in left:
+                self.stdout.write(f"  {_item(item)}")
         self._show_foreign(result)
         if result.trouble:
-            self.stdout.write(f"  not done: {result.trouble}")
+            self.stdout.write(f"  not done: {_whole(portal, result.trouble, left)}")
         return 0 if result.ok else COULD_NOT
 
     def _show_foreign(self, shown: PortalResult | PortalPlan) -> None:
@@ -128,7 +135,7 @@ class Command(BaseCommand):
             holding = look(PortalClient(portal, person=True))
         except errors.RestError as error:
             told = as_portal_trouble(error) if means_no_administrator(error) else error
-            self.stdout.write(f"  can't be asked: {trouble_sentence(told)}")
+            self.stdout.write(f"  can't be asked: {_whole(portal, trouble_sentence(told), [])}")
             return COULD_NOT
         foreign = record(portal, holding, planning.registrations_of(portal))
         plan = planning.make_plan(portal, wishes, holding, foreign, adopt)
@@ -158,6 +165,17 @@ def person() -> str:
         return getpass.getuser()[:150]
     except (KeyError, OSError):
         return "push_robots"
+
+
+def _whole(portal: Portal, trouble: str, left: list[ItemResult]) -> str:
+    """What is wrong with the portal, what to do, and the robots that wait for it."""
+    portal.refresh_from_db(fields=["trouble"])
+    sentences = [trouble, what_to_do(portal.trouble)]
+    if left:
+        codes = ", ".join(item.robot_code for item in left[:NAMED])
+        more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
+        sentences.append(f"Left for later: {codes}{more}.")
+    return " ".join(each if each.endswith(".") else f"{each}." for each in sentences if each)
 
 
 def _item(item: ItemResult) -> str:
