@@ -35,8 +35,9 @@ from handlers.models import Invocation, State
 from portals.models import Portal
 from portals.panels import BAD, INFO, WARN
 from portals.standing import STANDINGS
-from robots.models import PushItem, Registration
+from robots.models import PushItem, Registration, Robot
 from robots.push_queue import OPEN as PUSHING
+from robots.unpushed import unpushed
 
 HOURS = 24
 # A call due for longer than this waits for a worker that is not there.
@@ -145,6 +146,13 @@ def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
         found.append(
             Need(BAD, words % {"n": n}, reverse("admin:robots_registration_changelist") + "?error=yes")
         )
+    if may("robots.view_robot") and (n := Robot.objects.filter(unpushed()).count()):
+        words = ngettext(
+            "%(n)s robot is published and not pushed to every portal",
+            "%(n)s robots are published and not pushed to every portal",
+            n,
+        )
+        found.append(Need(WARN, words % {"n": n}, reverse("admin:robots_robot_changelist") + "?pushed=no"))
     if may("robots.view_push") and (
         n := PushItem.objects.filter(state__in=PUSHING).values("push").distinct().count()
     ):

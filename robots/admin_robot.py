@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BooleanField, Count, ExpressionWrapper, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -27,6 +27,7 @@ from robots.payload import payload_of
 from robots.publish import PublishRefused, digest_of, publish, verdict
 from robots.rules import check_definition, check_warnings
 from robots.texts import in_language
+from robots.unpushed import unpushed
 
 PUBLISH = "robots.add_robotversion"
 
@@ -79,11 +80,22 @@ class OutputInline(PropertyInline):
     verbose_name_plural = gettext_lazy("outputs (RETURN_PROPERTIES)")
 
 
+class PushedFilter(admin.SimpleListFilter):
+    title = gettext_lazy("push")
+    parameter_name = "pushed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", _("published, not pushed everywhere"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Robot]) -> QuerySet[Robot]:
+        return queryset.filter(unpushed()) if self.value() == "no" else queryset
+
+
 class RobotAdmin(admin.ModelAdmin):
     form = RobotForm
     inlines = [InputInline, OutputInline]
     list_display = ["code", "shown_name", "application", "standing", "on_portals"]
-    list_filter = ["application", "kind"]
+    list_filter = ["application", "kind", PushedFilter]
     list_select_related = ["application"]
     search_fields = ["code"]
     search_help_text = gettext_lazy("A part of a code or of a name in any language.")
@@ -102,6 +114,7 @@ class RobotAdmin(admin.ModelAdmin):
                 portal_count=Count("registrations", filter=there),
                 latest_number=Subquery(latest.values("number")[:1]),
                 latest_digest=Subquery(latest.values("digest")[:1]),
+                is_unpushed=ExpressionWrapper(unpushed(), BooleanField()),
             )
         )
 
@@ -293,6 +306,8 @@ class RobotAdmin(admin.ModelAdmin):
             return badge(INFO, _("never published"))
         if robot.latest_digest != digest_of(definition_of(robot)):
             return badge(WARN, _("changed since version %(n)d") % {"n": robot.latest_number})
+        if robot.is_unpushed:
+            return badge(INFO, _("version %(n)d, not pushed everywhere") % {"n": robot.latest_number})
         return badge(OK, _("version %(n)d") % {"n": robot.latest_number})
 
     @admin.display(description=gettext_lazy("how it computes"))

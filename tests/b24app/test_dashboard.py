@@ -15,8 +15,10 @@ from b24app.alarm_book import Entry, FileBook
 from handlers import spool
 from handlers.models import Confirmation, RefusedCall, State
 from portals.models import Portal
+from robots.models import Robot
+from robots.publish import publish
 from tests.b24app.people import signed_in
-from tests.factories import InvocationFactory, PortalFactory, RegistrationFactory
+from tests.factories import InvocationFactory, PortalFactory, RegistrationFactory, RobotFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +85,33 @@ def test_a_call_of_a_paused_portal_is_not_late():
     )
     needs = signed_in("auditors").get("/admin/").context["needs"]
     assert [need.words for need in needs] == ["1 portal is paused"]
+
+
+def test_what_is_published_and_not_pushed_is_told():
+    client = signed_in("auditors")
+    held = RegistrationFactory()
+    portal = held.portal
+    draft = RobotFactory(application=portal.application)
+    assert client.get("/admin/").context["needs"] == []
+    # Never pushed; a newer version than a portal is to hold; one that is wanted in its newest version.
+    publish(draft)
+    Robot.objects.filter(pk=held.robot_id).update(description={"en": "Other words"})
+    publish(held.robot)
+    (need,) = client.get("/admin/").context["needs"]
+    assert need.words == "2 robots are published and not pushed to every portal"
+    listed = client.get(need.href)
+    assert len(listed.context["cl"].result_list) == 2
+    assert "version 2, not pushed everywhere" in listed.content.decode()
+    RegistrationFactory(robot=draft, portal=portal, wanted_version=draft.versions.get())
+    held.wanted_version = held.robot.versions.first()
+    held.save()
+    assert client.get("/admin/").context["needs"] == []
+    # Nobody to push to; removed.
+    publish(RobotFactory())
+    gone = RobotFactory(application=portal.application)
+    publish(gone)
+    Robot.objects.filter(pk=gone.pk).update(removed_at=timezone.now())
+    assert client.get("/admin/").context["needs"] == []
 
 
 def alarm(kind, subject="", **params):
