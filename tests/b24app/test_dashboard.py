@@ -106,6 +106,7 @@ def test_what_is_published_and_not_pushed_is_told():
     held.wanted_version = held.robot.versions.first()
     held.save()
     assert client.get("/admin/").context["needs"] == []
+    assert len(client.get(need.href).context["cl"].result_list) == 0
     # Nobody to push to; removed.
     publish(RobotFactory())
     gone = RobotFactory(application=portal.application)
