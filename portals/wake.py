@@ -1,7 +1,7 @@
 """Wake-ups: a worker is told that there is work, never by the request that brought it (design §2).
 
 `wake("compute")` sets a flag and returns; a daemon thread of this process publishes `b24app.wake` for each
-flagged queue, at most one message a queue in 50 ms. A broker that is down or hangs holds up that thread
+flagged queue, at most one message a queue in 100 ms. A broker that is down or hangs holds up that thread
 alone, which backs off and keeps the flags; what is lost with the process the sweep finds.
 
 `idle_hooks` are called by a second thread about every 0.5 s (the spool is drained there), so that a hung
@@ -23,7 +23,7 @@ from django.db import close_old_connections
 
 log = logging.getLogger(__name__)
 
-EVERY = 0.05
+EVERY = 0.1
 IDLE_EVERY = 0.5
 # As often as the sweep comes: what is due later it finds in time.
 LATER_MAX = 6.0
