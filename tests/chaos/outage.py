@@ -162,6 +162,9 @@ class _Drill:
             0
         ]
         found.must(rows >= found.accepted, f"{found.accepted} calls were accepted and {rows} are kept")
+        found.confirmed = int(
+            self.hub.rows("SELECT count(*) FROM handlers_invocation WHERE confirmed_at IS NOT NULL")[0][0]
+        )
         found.more["accepted twice"] = int(repeats)
 
     def _spooled(self) -> int:
@@ -174,16 +177,21 @@ class _Drill:
 class _Stopped(_Drill):
     def steps(self, found: Found) -> None:
         short = self.chosen.short
-        per_second, away = (25.0, 3.0) if short else (100.0, 60.0)
-        pieces: list[tuple[str, float, Any, Any]] = [
-            ("database stopped", away, self._stop_database, self._start_database),
-            ("database frozen", away / 4, self.database.freeze, self.database.thaw),
-            ("broker emptied", away / 2, self.broker.stop, self.broker.start),
-            ("broker frozen", away / 4, self.broker.freeze, self.broker.thaw),
-            ("both stopped", away / 4, self._stop_both, self._start_both),
+        # Seconds away; calls a second. The others follow in what is left of five minutes.
+        pieces: list[tuple[str, float, float, Any, Any]] = [
+            ("database stopped", 60.0, 100.0, self._stop_database, self._start_database),
+            ("database frozen", 10.0, 50.0, self.database.freeze, self.database.thaw),
+            ("broker emptied", 30.0, 40.0, self.broker.stop, self.broker.start),
+            ("broker frozen", 10.0, 40.0, self.broker.freeze, self.broker.thaw),
+            ("both stopped", 10.0, 50.0, self._stop_both, self._start_both),
         ]
+        if short:
+            pieces = [
+                (name, 3.0 if lasting > 30 else lasting / 20, 25.0, *rest)
+                for name, lasting, _rate, *rest in pieces
+            ]
         spooled = 0
-        for name, lasting, end, begin in pieces:
+        for name, lasting, per_second, end, begin in pieces:
             before, count = self.called(), int(per_second * (lasting + 2))
             self.burst(count, per_second)
             self.until_called(before + int(per_second))
@@ -204,7 +212,8 @@ class _Stopped(_Drill):
             not stats["handler_failed"], f"{stats['handler_failed']} calls were answered otherwise than 200"
         )
         found.must(spooled, "nothing was ever spooled")
-        found.more.update({"a second": per_second, "seconds away": away, "most spooled": spooled})
+        found.more["seconds away"] = {name: lasting for name, lasting, *_rest in pieces}
+        found.more["most spooled"] = spooled
 
     def _stop_database(self) -> None:
         self.database.stop("immediate")

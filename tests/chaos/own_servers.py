@@ -68,13 +68,20 @@ class Postgres:
 
     def stop(self, how: str = "immediate") -> None:
         """`immediate` is a crash: whatever was open is lost and recovered from the log at the start."""
+        # A frozen one never hears that it is to stop.
+        self.thaw()
         self._run("pg_ctl", "-D", str(self.data), "-w", "-m", how, "stop", check=False)
 
     def freeze(self) -> None:
         """SIGSTOP to all of it: sockets stay open, and nothing answers."""
-        self._frozen = self._pids()
-        for pid in self._frozen:
-            os.kill(pid, signal.SIGSTOP)
+        # The main process first: from then on it starts no further ones, though those that are may end.
+        for find in (self._main, self._children):
+            for pid in find():
+                try:
+                    os.kill(pid, signal.SIGSTOP)
+                except ProcessLookupError:
+                    continue
+                self._frozen.append(pid)
 
     def thaw(self) -> None:
         for pid in self._frozen:
@@ -110,10 +117,12 @@ class Postgres:
             return False
         return True
 
-    def _pids(self) -> list[int]:
-        main = int((self.data / "postmaster.pid").read_text().split()[0])
-        told = subprocess.run(["pgrep", "-P", str(main)], capture_output=True, text=True).stdout
-        return [main, *map(int, told.split())]
+    def _main(self) -> list[int]:
+        return [int((self.data / "postmaster.pid").read_text().split()[0])]
+
+    def _children(self) -> list[int]:
+        told = subprocess.run(["pgrep", "-P", str(self._main()[0])], capture_output=True, text=True).stdout
+        return [int(pid) for pid in told.split()]
 
     def _run(self, program: str, *words: str, check: bool = True) -> None:
         command = [str(self.bin / program), *words]
