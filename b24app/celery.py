@@ -19,6 +19,7 @@ from celery.signals import beat_init, celeryd_init, worker_process_init
 from kombu.transport import TRANSPORT_ALIASES
 
 from b24app import env, parent
+from b24app.rabbit_broker import READ_SECONDS
 from portals import wake
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
@@ -26,9 +27,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 5.0
-# kombu's transports with what made a worker end for good taken out.
+# kombu's transports with what made a worker end for good, or never, taken out.
 TRANSPORT_ALIASES["filesystem"] = "b24app.folder_broker:Transport"
 TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "b24app.redis_broker:Transport"
+TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "b24app.rabbit_broker:Transport"
+TRANSPORT_ALIASES["amqps"] = "b24app.rabbit_broker:SSLTransport"
 
 
 class MemoryScheduler(Scheduler):
@@ -64,7 +67,7 @@ def broker_options(url: str, var_dir: Any) -> dict[str, Any]:
             "socket_connect_timeout": 2,
             "retry_on_timeout": True,
         }
-    return {"confirm_publish": False}
+    return {"confirm_publish": False, "read_timeout": READ_SECONDS, "write_timeout": READ_SECONDS}
 
 
 def configuration() -> dict[str, Any]:

@@ -119,11 +119,11 @@ class _Publisher:
 def bounded_connection(app: Any) -> Any:
     """A connection to the broker on which nothing waits longer than a few seconds."""
     options = dict(app.conf.broker_transport_options or {})
-    transport = app.connection_for_write().transport_cls
-    if "redis" in str(transport):
+    broker = app.connection_for_write().transport.driver_type
+    if broker == "redis":
         options.update(socket_timeout=_SOCKET_SECONDS, socket_connect_timeout=_SOCKET_SECONDS)
         options.update(retry_on_timeout=False, max_retries=0)
-    elif "amqp" in str(transport):
+    elif broker == "amqp":
         options.update(read_timeout=_SOCKET_SECONDS, write_timeout=_SOCKET_SECONDS)
     return app.connection_for_write(connect_timeout=_SOCKET_SECONDS, transport_options=options)
 

@@ -21,6 +21,7 @@ DRILLS = [
     ["kill9", "--stack", "SQLite+filesystem"],
     ["outage", "--only", "stopped"],
     ["outage", "--only", "full"],
+    ["network"],
     ["hostile", "--stack", "PostgreSQL+Redis"],
     ["hostile", "--stack", "SQLite+filesystem"],
     ["failpoints", "--stack", "PostgreSQL+Redis"],

@@ -19,6 +19,7 @@ ORDER = [
     "kill -9",
     "outage",
     "full disk",
+    "network",
     "hostile portals",
     "failpoints",
     "refresh race",

@@ -14,7 +14,7 @@ from tests.system.processes import ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
-DRILLS = ["failpoints", "outage", "hostile", "refresh_race", "paused", "rolling", "clocks"]
+DRILLS = ["failpoints", "outage", "network", "hostile", "refresh_race", "paused", "rolling", "clocks"]
 
 
 @pytest.mark.parametrize("drill", DRILLS)
