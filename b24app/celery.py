@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.beat import Scheduler
-from celery.signals import beat_init, celeryd_init, worker_process_init
+from celery.signals import beat_init, celeryd_init, worker_process_init, worker_shutting_down
 from kombu.transport import TRANSPORT_ALIASES
 
 from b24app import env, parent
 from b24app.rabbit_broker import READ_SECONDS
-from portals import wake
+from portals import stopping, wake
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
 
@@ -151,6 +151,12 @@ def _warm(runner: Any) -> None:
     except RunnerUnavailable as error:
         # Told again, and acted on, by the first row that needs it.
         log.warning("the runner does not start: %s", error)
+
+
+@worker_shutting_down.connect
+def _let_the_children_end(**_kwargs: Any) -> None:
+    """Where much waits a child would go on for as long as there is anything to do."""
+    stopping.tell()
 
 
 @celeryd_init.connect

@@ -22,6 +22,7 @@ from handlers.computed import Row, settlement_of
 from handlers.due import wake_when_due
 from handlers.keeper import Keeper
 from handlers.models import Invocation
+from portals import stopping
 from portals.client import PortalClient
 from portals.clock import db_now, now_sql
 from portals.failpoint import failpoint
@@ -51,7 +52,7 @@ def work() -> None:
         return
     after = (0, "")
     try:
-        while True:
+        while not stopping.asked():
             group = _next_group(after) or (after != (0, "") and _next_group((0, ""))) or None
             if group is None:
                 return

@@ -13,7 +13,7 @@ from django.db import connection
 
 from handlers import slots, waits
 from handlers.sending import LEASE, send_one
-from portals import bucket, lease, trouble
+from portals import bucket, lease, stopping, trouble
 from portals.clock import after_sql, now_sql
 from portals.lease import Held
 from portals.models import Portal
@@ -34,7 +34,7 @@ def work() -> None:
         return
     waited = 0.0
     try:
-        while True:
+        while not stopping.asked():
             soonest = _round(place)
             if soonest is None or waited > _NAPS:
                 return
@@ -72,6 +72,8 @@ def _round(place: Held) -> float | None:
         accounts.setdefault(portal.member_id, []).append(portal)
     soonest: float | None = None
     for portals in accounts.values():
+        if stopping.asked():
+            break
         wait = _serve(portals)
         if wait is not None:
             soonest = wait if soonest is None else min(soonest, wait)

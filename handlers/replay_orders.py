@@ -16,7 +16,7 @@ from django.utils import translation
 
 from handlers.models import Invocation, ReplayOrder
 from handlers.replay import CannotReplay, release, replay
-from portals import lease, wake
+from portals import lease, stopping, wake
 from portals.clock import db_now
 
 # A person decides about so many at a stroke.
@@ -73,7 +73,7 @@ def work() -> None:
         if held is None:
             continue
         try:
-            while _piece(key) and held.renew(_LEASE_SECONDS):
+            while _piece(key) and held.renew(_LEASE_SECONDS) and not stopping.asked():
                 pass
         finally:
             held.release()

@@ -16,7 +16,7 @@ from django.db.models.functions import Cast, Concat
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from portals import lease, wake
+from portals import lease, stopping, wake
 from portals.clock import db_now
 from portals.models import Lease, Portal
 from robots.drift import check_portal
@@ -45,7 +45,7 @@ def work() -> int:
     if place is None:
         return asked
     try:
-        while (item := _claim()) is not None:
+        while not stopping.asked() and (item := _claim()) is not None:
             if claimable().exists():
                 # There is more than one child's work: another may help.
                 wake.wake("push")

@@ -6,6 +6,7 @@ import logging
 
 from django.db.models import Min
 
+from portals import stopping
 from portals.clock import db_now
 from portals.models import Portal
 from robots import push_queue
@@ -25,7 +26,7 @@ def push_due() -> int:
     A portal that another process pushes to is left to it. Each portal is asked once.
     """
     asked: set[int] = set()
-    while (portal := _next_due(asked)) is not None:
+    while not stopping.asked() and (portal := _next_due(asked)) is not None:
         asked.add(portal.pk)
         try:
             result = push_portal(portal, person=False)

@@ -84,9 +84,13 @@ class _Drill:
         self._phase("broker hung", away, self.proxy.hang, self.proxy.carry)
         if not self.short:
             # Longer than two of RabbitMQ's heartbeats: it closes what it hears nothing of.
-            self._phase("broker hung for long", 45.0, self.proxy.hang, self.proxy.carry)
+            self._phase("broker hung for long", 30.0, self.proxy.hang, self.proxy.carry)
             self._phase("broker cut", away / 2, self._cut, self.proxy.carry)
             self._stop("worker", "idle after cuts")
+            self._call("beta", 800, 200.0)
+            until(lambda: self._called("beta") >= self.sent["beta"], "beta calls", 30)
+            self._stop("worker", "much waits")
+            self._until_over(END_SECONDS)
             self._portal_hung(away)
         self.proxy.hang()
         for name in ["worker"] if self.short else ["worker", "beat", "web"]:
