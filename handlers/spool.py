@@ -99,6 +99,9 @@ def _database() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(file, timeout=5, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
+        # Its log stays small. As large as the file (SQLite's custom) it filled a small disk together with it, and
+        # where neither can grow no call can leave (seen in the drill `outage`, on a disk of twice SPOOL_MAX_MB).
+        database.execute("PRAGMA wal_autocheckpoint=100")
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'portals'").fetchone():
             database.executescript(_SCHEMA)
         database.execute("BEGIN IMMEDIATE")
