@@ -5,11 +5,14 @@ What concerns one machine alone is kept on that machine (`b24app/alarm_book.py`)
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -18,8 +21,13 @@ from django.utils.translation import gettext_lazy
 from b24app import alarm_words
 from b24app.alarm import Alarm
 from b24app.alarm_places import place
+from handlers.breaking import breakable
 from portals.panels import BAD, OFF, badge
 from portals.read_only import ReadOnlyAdmin
+
+
+def _short(moment: dt.datetime) -> str:
+    return date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
 
 
 class EndedFilter(admin.SimpleListFilter):
@@ -37,11 +45,15 @@ class EndedFilter(admin.SimpleListFilter):
 
 @admin.register(Alarm)
 class AlarmAdmin(ReadOnlyAdmin):
-    list_display = ["what", "how", "sentence", "opened_at", "ended_at", "told_to"]
+    list_display = ["what", "how", "sentence", "since", "until", "told_to"]
     list_filter = [EndedFilter, "kind"]
     list_per_page = 50
     fields = ["what", "how", "sentence", "to_do", "look", "opened_at", "seen_at", "ended_at", "told_to"]
     readonly_fields = ["what", "how", "sentence", "to_do", "look", "told_to"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alarm]:
+        # As `Entry.matters`: a moment of what passes by itself is nobody's concern.
+        return super().get_queryset(request).exclude(told={}, next_try_at=None)
 
     @admin.display(description=gettext_lazy("what"), ordering="kind")
     def what(self, alarm: Alarm) -> str:
@@ -51,13 +63,21 @@ class AlarmAdmin(ReadOnlyAdmin):
     def how(self, alarm: Alarm) -> SafeString:
         return badge(BAD, _("open")) if alarm.ended_at is None else badge(OFF, _("over"))
 
+    @admin.display(description=gettext_lazy("since"), ordering="opened_at")
+    def since(self, alarm: Alarm) -> str:
+        return _short(alarm.opened_at)
+
+    @admin.display(description=gettext_lazy("over since"), ordering="ended_at", empty_value="–")
+    def until(self, alarm: Alarm) -> str | None:
+        return _short(alarm.ended_at) if alarm.ended_at else None
+
     @admin.display(description=gettext_lazy("told as"))
-    def sentence(self, alarm: Alarm) -> str:
-        return alarm_words.sentence(alarm.kind, alarm.params)
+    def sentence(self, alarm: Alarm) -> SafeString:
+        return breakable(alarm_words.sentence(alarm.kind, alarm.params))
 
     @admin.display(description=gettext_lazy("what to do"))
     def to_do(self, alarm: Alarm) -> str:
-        return alarm_words.to_do(alarm.kind)
+        return alarm_words.to_do(alarm.kind, alarm.params)
 
     @admin.display(description=gettext_lazy("where to look"))
     def look(self, alarm: Alarm) -> SafeString | str:

@@ -34,6 +34,11 @@ class Entry:
     next_try_at: dt.datetime | None = None
     key: int = 0
 
+    @property
+    def matters(self) -> bool:
+        """It lasted longer than what is usual, and was told, or is tried to be."""
+        return bool(self.told) or self.next_try_at is not None
+
 
 class Book(Protocol):
     def current(self) -> list[Entry]:

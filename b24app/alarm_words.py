@@ -8,20 +8,21 @@ from django.utils.translation import gettext_lazy as _
 
 from b24app.alarm import Kind
 from portals.models import Portal
+from portals.standing import what_to_do
 
 # kind -> (the sentence, what to do); %(…)s are the alarm's params.
 _WORDS: dict[str, tuple[Any, Any]] = {
     Kind.CALLS_LATE: (
-        _("%(calls)s calls are due and not computed; the oldest for %(minutes)s minutes."),
+        _("%(calls)s calls are due and not computed; the oldest for %(minutes)s min."),
         _("See whether workers run and what their log says."),
     ),
     Kind.RESULTS_LATE: (
-        _("%(calls)s results are due and not sent; the oldest for %(minutes)s minutes."),
+        _("%(calls)s results are due and not sent; the oldest for %(minutes)s min."),
         _("See whether workers run; a portal's limit is shown on its page."),
     ),
     Kind.UNCONFIRMED: (
         _(
-            "Whether %(calls)s results arrived should be known by now; the oldest look is %(minutes)s minutes late."
+            "Whether %(calls)s results arrived should be known by now; the oldest look is %(minutes)s min late."
         ),
         _("See whether workers run."),
     ),
@@ -42,7 +43,7 @@ _WORDS: dict[str, tuple[Any, Any]] = {
         _("Read a failed call in the log: it names the error. Correct it, then replay the calls."),
     ),
     Kind.SWEEPER_SILENT: (
-        _("Nothing has been swept for %(minutes)s minutes: what a dead process held is not taken up."),
+        _("Nothing has been swept for %(minutes)s min: what a dead process held is not taken up."),
         _("See whether beat and a worker run. Web processes ask workers for sweeps meanwhile."),
     ),
     Kind.BROKER_AWAY: (
@@ -54,7 +55,7 @@ _WORDS: dict[str, tuple[Any, Any]] = {
         _("Bring the database back; the rest goes by itself."),
     ),
     Kind.SPOOL_USED: (
-        _("%(calls)s calls have waited on the disk of %(machine)s for %(minutes)s minutes."),
+        _("%(calls)s calls have waited on the disk of %(machine)s for %(minutes)s min."),
         _("See whether the database answers that machine, and what its log says."),
     ),
     Kind.SPOOL_FULL: (
@@ -79,7 +80,10 @@ def sentence(kind: str, params: dict[str, Any]) -> str:
     return text
 
 
-def to_do(kind: str) -> str:
+def to_do(kind: str, params: dict[str, Any]) -> str:
+    """What a person does; of a portal's trouble what its page says of it."""
+    if advice := what_to_do(str(params.get("trouble", ""))):
+        return advice
     return str(_WORDS[kind][1]) if kind in _WORDS else ""
 
 

@@ -104,11 +104,11 @@ def open_alarms() -> list[dict[str, Any]]:
             "subject": entry.subject,
             "title": alarm_words.title(entry.kind),
             "text": alarm_words.sentence(entry.kind, entry.params),
-            "to_do": alarm_words.to_do(entry.kind),
+            "to_do": alarm_words.to_do(entry.kind, entry.params),
             "since": entry.opened_at,
         }
         for entry in sorted(found, key=lambda entry: entry.opened_at)
-        if entry.ended_at is None
+        if entry.ended_at is None and entry.matters
     ]
 
 
@@ -179,7 +179,7 @@ def _message(entry: Entry, state: str) -> Message:
             state,
             alarm_words.title(entry.kind),
             alarm_words.sentence(entry.kind, entry.params),
-            alarm_words.to_do(entry.kind),
+            alarm_words.to_do(entry.kind, entry.params),
             entry.opened_at,
             entry.ended_at,
             f"{settings.PUBLIC_URL}/admin/",

@@ -89,7 +89,9 @@ def world():
         "invocation": call,
         "sending": sending,
         "refusedcall": RefusedCall.objects.create(at=NOW, reason="unknown_portal"),
-        "alarm": Alarm.objects.create(kind="robot_failing", subject="discount", opened_at=NOW, seen_at=NOW),
+        "alarm": Alarm.objects.create(
+            kind="robot_failing", subject="discount", opened_at=NOW, seen_at=NOW, told={"mail": "open"}
+        ),
     }
 
 
@@ -139,7 +141,10 @@ def test_alarms_are_read_by_every_group_and_written_by_nobody(world, group):
     posted = client.post(address("b24app", "alarm", "change", world["alarm"].pk), {"kind": "stuck"})
     assert posted.status_code == 403
     lists = address("b24app", "alarm", "changelist")
-    Alarm.objects.create(kind="stuck", subject="1", opened_at=NOW, seen_at=NOW, ended_at=NOW)
+    row = {"opened_at": NOW, "seen_at": NOW, "ended_at": NOW}
+    Alarm.objects.create(kind="stuck", subject="1", told={"mail": "ended"}, **row)
+    # But a moment's: told to nobody.
+    Alarm.objects.create(kind="sweeper_silent", **row)
     for query, kinds in (
         ("?ended=no", ["robot_failing"]),
         ("?ended=yes", ["stuck"]),
@@ -147,7 +152,12 @@ def test_alarms_are_read_by_every_group_and_written_by_nobody(world, group):
     ):
         assert [row.kind for row in client.get(lists + query).context["cl"].result_list] == kinds
     page = client.get(address("b24app", "alarm", "change", world["alarm"].pk)).content.decode()
-    for words in ("a robot fails more than before", "it names the error", "nobody yet", "?robot=discount"):
+    for words in (
+        "a robot fails more than before",
+        "it names the error",
+        "mail (its beginning)",
+        "?robot=discount",
+    ):
         assert words in page
 
 

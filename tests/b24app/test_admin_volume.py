@@ -108,7 +108,13 @@ def add_world(portals: int, robots: int) -> None:
     )
     Alarm.objects.bulk_create(
         [
-            Alarm(kind="portal_trouble", subject=str(portal.pk), opened_at=NOW, seen_at=NOW)
+            Alarm(
+                kind="portal_trouble",
+                subject=str(portal.pk),
+                opened_at=NOW,
+                seen_at=NOW,
+                told={"log": "open"},
+            )
             for portal in there
         ],
         ignore_conflicts=True,

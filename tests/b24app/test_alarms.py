@@ -320,7 +320,9 @@ def test_every_kind_has_words() -> None:
     from b24app import alarm_words
 
     for kind in Kind.values:
-        assert alarm_words.sentence(kind, {}) != kind and alarm_words.to_do(kind) and alarm_words.title(kind)
+        assert (
+            alarm_words.sentence(kind, {}) != kind and alarm_words.to_do(kind, {}) and alarm_words.title(kind)
+        )
 
 
 @pytest.mark.parametrize(

@@ -117,21 +117,29 @@ def test_what_is_published_and_not_pushed_is_told():
 
 def alarm(kind, subject="", **params):
     Alarm.objects.create(
-        kind=kind, subject=subject, params=params, opened_at=timezone.now(), seen_at=timezone.now()
+        kind=kind,
+        subject=subject,
+        params=params,
+        opened_at=timezone.now(),
+        seen_at=timezone.now(),
+        told={"log": "open"},
     )
 
 
 def test_open_alarms_come_first_with_what_to_do_and_since_when():
     lost = PortalFactory(token_state=Portal.Token.LOST)
     alarm(Kind.PORTAL_TROUBLE, str(lost.pk), portal="alfa.example.com", trouble="unpaid")
+    # Over; and one that may be but a moment's.
     alarm(Kind.BROKER_AWAY)
+    alarm(Kind.SWEEPER_SILENT)
     Alarm.objects.filter(kind=Kind.BROKER_AWAY).update(ended_at=timezone.now())
+    Alarm.objects.filter(kind=Kind.SWEEPER_SILENT).update(told={})
     answer = signed_in("auditors").get("/admin/")
     (shown,) = answer.context["alarms"].shown
     assert shown["text"] == f"alfa.example.com: {Portal.Trouble.UNPAID.label}"
     text = answer.content.decode()
     assert f'href="/admin/portals/portal/{lost.pk}/change/"' in text
-    assert "The portal&#x27;s page says what to do." in text and "Since " in text
+    assert "The application has to be paid for on the portal." in text and "Since " in text
     assert "Nothing needs a person" not in text
 
 
@@ -168,7 +176,16 @@ def test_an_alarm_of_this_machine_is_shown_without_a_page_of_its_own(monkeypatch
     monkeypatch.setattr(spool, "held", lambda: spool.Held(3, 900, 0, None))
     now = timezone.now()
     FileBook().write(
-        [Entry(Kind.SPOOL_USED, "here", {"machine": "here", "calls": 3, "minutes": 2}, now, now)]
+        [
+            Entry(
+                Kind.SPOOL_USED,
+                "here",
+                {"machine": "here", "calls": 3, "minutes": 2},
+                now,
+                now,
+                told={"log": "open"},
+            )
+        ]
     )
     answer = signed_in("auditors").get("/admin/")
     assert "3 calls have waited on the disk of here" in answer.content.decode()

@@ -49,8 +49,9 @@ ForeignCode.objects.create(portal=alfa, kind="robot", code="discount_of_others",
 gone = Portal.objects.create(application=alfa.application, member_id="d"*32, domain="gone.bitrix24.com",
     state="uninstalled", uninstalled_at=now)
 for ended in (None, now):
-    Alarm.objects.create(kind="robot_failing", subject="half", opened_at=now, seen_at=now, ended_at=ended,
-        params={{"robot": "half", "calls": 9, "failed": 9}}, told={{"mail": "ended" if ended else "open"}})
+    Alarm.objects.create(kind="robot_failing", subject="half", opened_at=now, ended_at=ended,
+        seen_at=now + dt.timedelta(days=1), params={{"robot": "half", "calls": 9, "failed": 9}},
+        told={{"mail": "ended" if ended else "open"}})
 order = replay_orders.draft("replay", Invocation.objects.filter(state="failed"), "admin")
 order_check([gone], "admin")
 print(json.dumps({{"alfa": alfa.pk, "gone": gone.pk, "order": order.pk}}))
