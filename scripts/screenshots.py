@@ -1,9 +1,9 @@
 """Pictures of the running product for README and docs: `python scripts/screenshots.py [NAME …]`.
 
 Starts a hub and a sandbox of its own (the ones that system tests use), seeds what an integrator would meet
-(two portals, the demo's robots, calls that went well and calls that did not), and takes each page with
-Debian's Chromium (`CHROMIUM` names another) into `docs/screenshots/`, or where `SCREENSHOTS_DIR` says. Needs
-requirements-dev.txt.
+(three portals, one of them in trouble, the demo's robots, calls that went well and calls that did not), and
+takes each page with Debian's Chromium (`CHROMIUM` names another) into `docs/screenshots/`, or where
+`SCREENSHOTS_DIR` says. Needs requirements-dev.txt.
 """
 
 from __future__ import annotations
@@ -46,7 +46,16 @@ PORTALS: dict[str, dict[str, Any]] = {
         "date_format": "DD.MM.YYYY",
         "datetime_format": "DD.MM.YYYY HH:MI:SS",
     },
+    "gamma": {"edition": "cloud", "language": "de"},
 }
+# Since some time, so that it is an alarm: told after ten minutes only.
+LAPSED = """
+import datetime as dt
+from portals.models import Portal
+portal = Portal.objects.get(trouble="plan_lapsed")
+since = portal.trouble_since - dt.timedelta(minutes=15)
+Portal.objects.filter(pk=portal.pk).update(trouble_since=since)
+"""
 # (portal, robot, inputs, the deal's number): the last ones go wrong, each in its own way.
 CALLS: list[tuple[str, str, dict[str, Any], int]] = [
     ("alfa", "discount", {"amount": "1000.50", "percent": "15"}, 42),
@@ -109,8 +118,11 @@ def _shots(ids: dict[str, int]) -> list[Shot]:
         Shot("first-page", "/admin/"),
         Shot("first-page-dark", "/admin/", dark=True),
         Shot("first-page-ru", "/admin/", language="ru"),
-        Shot("portals", "/admin/portals/portal/", tall=560),
+        Shot("first-page-phone", "/admin/", wide=NARROW, tall=780),
+        Shot("alarms", "/admin/b24app/alarm/", tall=420),
+        Shot("portals", "/admin/portals/portal/", tall=620),
         Shot("robot", f"{discount}/change/", tall=1400),
+        Shot("robot-names", f"{discount}/change/", tall=560),
         Shot("test-run", f"{discount}/trial/"),
         Shot("push-plan", f"/admin/robots/robot/push/?robot={ids['discount']}", tall=620),
         Shot("log", "/admin/handlers/invocation/"),
@@ -130,8 +142,11 @@ def _seed(hub: Hub) -> dict[str, int]:
     life.make_application(hub)
     hub.manage("import_catalog", life.CATALOG, "--publish")
     for name, settings in PORTALS.items():
-        life.install(hub, name, "frame" if name == "alfa" else "event", **settings)
+        life.install(hub, name, "event" if name == "beta" else "frame", **settings)
     hub.manage("push_robots")
+    hub.control.post("portals", name="gamma", commercial=False)
+    hub.manage("check_robots", status=None)
+    hub.manage("shell", "-c", LAPSED)
     started = [
         hub.control.run(
             portal,
@@ -185,6 +200,10 @@ def _take(browser: Browser, hub: Hub, shot: Shot, target: Path) -> None:
         if shot.name == "test-run":
             page.fill("[name=in_amount]", "1000.50")
             page.click("#content [type=submit]")
+        if shot.name == "robot-names":
+            page.locator("#id_returns").evaluate("each => each.scrollIntoView({block: 'center'})")
+            page.locator("#id_returns").press("Control+End")
+            page.keyboard.type("\nshare = r")
         if shot.name == "push-plan":
             page.click("details summary >> nth=0")
         page.wait_for_load_state("load")
