@@ -95,7 +95,7 @@ def _let_time_pass(made: lab.Lab, rigs: list[Any], began: float) -> None:
     for _ in range(60):
         if not any(made.waiting(rig) for rig in rigs):
             return
-        until(lambda: _idle(rigs), "whoever can go on has gone on", 60)
+        until(lambda: _idle(rigs), "whoever can go on has gone on", 120)
         if time.monotonic() - began > 240:
             return
         made.later(20)

@@ -226,11 +226,11 @@ class NoDisk(Exception):
 def fill(place: Path) -> Path:
     """Writes until the disk is full; the file that fills it."""
     file = place / "filling"
-    with file.open("wb") as out:
+    # Unbuffered: what a buffer still holds would be written, and fail, once more at the end.
+    with file.open("wb", buffering=0) as out:
         try:
             while True:
                 out.write(bytes(65536))
-                out.flush()
         except OSError:
             pass
     return file
