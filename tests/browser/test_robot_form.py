@@ -12,6 +12,10 @@ from tests.browser.world import World
 
 Person = Callable[..., BrowserContext]
 ROBOTS = "/admin/robots/robot"
+IN_SIGHT = """all => all.map(each => {
+    const box = each.getBoundingClientRect();
+    return each.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+})"""
 
 
 def new_robot(page: Page, world: World) -> Page:
@@ -74,6 +78,9 @@ def test_a_name_is_taken_with_the_mouse(person: Person, world: World) -> None:
     field = page.get_by_role("combobox", name="Expressions")
     field.focus()
     page.keyboard.type("total = r")
+    field.evaluate("each => each.scrollIntoView({block: 'center'})")
+    # All of them, and not cut off by what is around the field.
+    assert page.locator(".hub-completion [role=option]").evaluate_all(IN_SIGHT) == [True] * 3
     option = page.get_by_role("option", name="round")
     box = option.bounding_box()
     assert box is not None and box["height"] >= 24
