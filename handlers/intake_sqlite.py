@@ -3,7 +3,8 @@
 A commit costs an fsync and the file's only write lock, so calls that come while one is being written are written
 together: whoever holds the lock writes for all that wait, in the order of their coming. A group of which one
 is refused is written again call by call, so that a bad row harms nobody else (durability is the same: each
-caller returns after the commit that holds its row).
+caller returns after the commit that holds its row). Where no transaction begins, the file is locked or gone for
+everybody who waits: they fail together, since one after another the last would outlast the portal's patience.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from django.db import DatabaseError, OperationalError
 
 from portals.failpoint import failpoint
 
-# A file that is locked for longer is as good as away.
-PATIENCE = 5.0
+# A file that is locked for longer is as good as away; a call may meet it twice, and a portal waits 10 s.
+PATIENCE = 2.0
 # Calls of one commit; web threads are fewer, so this bounds what a mistake could make of it.
 GROUP = 64
 
@@ -36,8 +37,12 @@ class _Job:
     first: Statement
     then: Callable[[Rows], Statement | None]
     rows: Rows = field(default_factory=list)
-    error: sqlite3.Error | None = None
+    error: BaseException | None = None
     done: bool = False
+
+
+class _NotBegun(Exception):
+    """No transaction could begin; its cause says why."""
 
 
 _waiting: list[_Job] = []
@@ -89,23 +94,43 @@ def forget() -> None:
         _connection = None
 
 
-def _write(group: list[_Job]) -> None:
+def _write(group: list[_Job]) -> bool:
+    """Ends each job of it: its rows committed, or its error told. False where no transaction could begin."""
     try:
         _transaction(group)
-    except sqlite3.Error as error:
+    except _NotBegun as error:
+        with _waiting_lock:
+            everybody = group + _waiting
+            _waiting.clear()
+        _end(everybody, error.__cause__)
+        return False
+    except Exception as error:
         if len(group) == 1:
-            group[0].error = error
+            _end(group, error)
         else:
-            for job in group:
-                _write([job])
-    finally:
-        for job in group:
-            job.done = True
+            _write_singly(group)
+        return True
+    except BaseException as error:
+        _end(group, error)
+        raise
+    _end(group)
+    return True
+
+
+def _write_singly(group: list[_Job]) -> None:
+    for place, job in enumerate(group):
+        if not _write([job]):
+            _end(group[place:], job.error)
+            return
+
+
+def _end(group: list[_Job], error: BaseException | None = None) -> None:
+    for job in group:
+        job.error, job.done = error, True
 
 
 def _transaction(group: list[_Job]) -> None:
-    database = _open()
-    database.execute("BEGIN IMMEDIATE")
+    database = _begin()
     try:
         for job in group:
             job.rows = database.execute(*_own(job.first)).fetchall()
@@ -118,6 +143,16 @@ def _transaction(group: list[_Job]) -> None:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def _begin() -> sqlite3.Connection:
+    """Waits for the file's write lock for PATIENCE. Raises _NotBegun."""
+    try:
+        database = _open()
+        database.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        raise _NotBegun from error
+    return database
 
 
 def _own(statement: Statement) -> tuple[str, Sequence[Any]]:
