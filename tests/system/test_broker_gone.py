@@ -7,39 +7,77 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from kombu import Connection
 
 from tests.chaos.own_servers import Redis
+from tests.chaos.proxy import Proxy
+from tests.system import servers
 from tests.system.processes import ROOT, Process, until
+from tests.system.servers import Stack
 
 
-def test_a_worker_outlives_redis_with_messages_under_way(tmp_path: Path) -> None:
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis: redis-server is not installed, so none does not answer")
-    redis = Redis(tmp_path)
+def a_worker(folder: Path, broker: str, queue: str = "b24-wake") -> Process:
+    """Not started; on an SQLite of its own."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment = {
         **inherited,
         "SECRET_KEY": "x" * 60,
         "ENCRYPTION_KEYS": "k" * 40,
         "PUBLIC_URL": "http://127.0.0.1:1",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/hub.sqlite3",
-        "CELERY_BROKER_URL": redis.url,
-        "SPOOL_DIR": str(tmp_path / "spool"),
+        "DATABASE_URL": f"sqlite:///{folder}/hub.sqlite3",
+        "CELERY_BROKER_URL": broker,
+        "CELERY_QUEUE": queue,
+        "SPOOL_DIR": str(folder / "spool"),
         "WORKER_CONCURRENCY": "3",
     }
     subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
-    worker = Process(
-        "worker", [sys.executable, "-m", "celery", "-A", "b24app", "worker"], environment, tmp_path
-    )
+    return Process("worker", [sys.executable, "-m", "celery", "-A", "b24app", "worker"], environment, folder)
+
+
+def test_a_worker_ends_in_time_while_rabbitmq_is_a_black_hole(tmp_path: Path) -> None:
+    stack = Stack("SQLite", "RabbitMQ")
+    if reason := servers.missing("RabbitMQ"):
+        pytest.skip(reason)
+    with servers.own_part(stack, tmp_path) as part:
+        broker = urlsplit(part["CELERY_BROKER_URL"])
+        proxy = Proxy(broker.hostname or "127.0.0.1", broker.port or 5672)
+        through = broker._replace(netloc=f"{broker.username}:{broker.password}@127.0.0.1:{proxy.port}")
+        worker = a_worker(tmp_path, through.geturl(), part["CELERY_QUEUE"])
+        try:
+            worker.start()
+            with Connection(part["CELERY_BROKER_URL"]) as connection:
+                until(lambda: _consumed(connection, part["CELERY_QUEUE"]), "the worker listens")
+            proxy.hang()
+            # Fails after ten seconds.
+            worker.stop()
+        finally:
+            worker.end()
+            proxy.refuse()
+
+
+def _consumed(connection: Connection, queue: str) -> bool:
+    try:
+        with connection.channel() as channel:
+            return bool(channel.queue_declare(queue, passive=True).consumer_count)
+    except connection.channel_errors:
+        return False
+
+
+def test_a_worker_outlives_redis_with_messages_under_way(tmp_path: Path) -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis: redis-server is not installed, so none does not answer")
+    redis = Redis(tmp_path)
+    worker = a_worker(tmp_path, redis.url)
     # As many messages as it takes: what is being acknowledged when Redis ends is what killed workers.
     flood = (
         "import time\nfrom b24app.celery import app\nwhile True:\n"
         "    try: app.send_task('b24app.wake', ['nothing'], retry=False)\n"
         "    except Exception: time.sleep(0.02)\n"
     )
-    sender = Process("sender", [sys.executable, "-c", flood], environment, tmp_path)
+    sender = Process("sender", [sys.executable, "-c", flood], worker.environment, tmp_path)
     try:
         redis.start()
         worker.start()
