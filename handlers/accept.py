@@ -99,6 +99,7 @@ def accept(call: Incoming) -> Accepted:
 
 def _insert(call: Incoming, portal: KnownPortal, former: bool) -> list[tuple[Any, ...]]:
     named = _named_version(call, portal)
+    called_at = call.called_at(known.clock_ahead(portal))
     row, body = _statements(intake_db.vendor(), named is not None, former)
     params = (
         call.token_hash,
@@ -107,8 +108,8 @@ def _insert(call: Incoming, portal: KnownPortal, former: bool) -> list[tuple[Any
         call.document_id[-1] if call.document_id else "",
         "|".join(call.document_type),
         call.waits,
-        _stamp(call.deadline),
-        _stamp(call.called_at),
+        _stamp(call.deadline(called_at)),
+        _stamp(called_at),
         _stamp(call.received_at),
         *((named,) if named is not None else (call.code, call.code)),
         portal.id,

@@ -139,7 +139,15 @@ def read(
         trusted = False
     for row in look.rows:
         found = listed.get(row.workflow_id) if only_asked else None
-        _read_row(portal, row, found, trusted, now, portal_now or now, verdict)
+        _read_row(
+            portal,
+            row,
+            found,
+            trusted,
+            now,
+            portal_now or now + dt.timedelta(seconds=portal.clock_ahead),
+            verdict,
+        )
     return verdict
 
 

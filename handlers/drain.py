@@ -61,7 +61,7 @@ def _drain_page(page: list[spool.Spooled]) -> int:
             except Refused as refusal:
                 if refusals.claim_is_pending(entry.call):
                     continue
-                refusals.note(entry.call, refusal.reason, "")
+                refusals.note(entry.call, refusal.reason, str(refusal), "")
             except DatabaseError:
                 log.exception("a spooled call can't be stored; it is set aside", row=entry.id)
                 spool.set_aside(entry.id)
@@ -101,7 +101,7 @@ def _copy_portals() -> None:
         return
     _copied_at = time.monotonic()
     intake_db.measure_clock()
-    known.read_needs()
+    known.read_states()
     mark = intake_db.run(
         "SELECT COUNT(*), COALESCE(SUM(installation), 0), COALESCE(MAX(id), 0) FROM portals_portal", ()
     )[0]

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 EVENT_TOKEN_MAX = 4096
-# A `ts` further ahead of us than this is not believed; nor is one older than a call can be.
-_AHEAD = dt.timedelta(minutes=5)
+# A `ts` older than a call can be is not believed.
 _BEHIND = dt.timedelta(days=30)
 # Longer waits are as good as none, and larger numbers fit no column.
 _TIMEOUT_MAX = 10 * 365 * 86_400
@@ -22,7 +21,10 @@ class Unreadable(ValueError):
 
 @dataclass(slots=True)
 class Incoming:
-    """One call. `properties` as the form has it; times aware; `tokens` only while the portal may need them."""
+    """One call. `properties` as the form has it; times aware; `tokens` only while the portal may need them.
+
+    `told_at` is its `ts`, by the portal's clock; `received_at` is by ours.
+    """
 
     slug: str
     member_id: str
@@ -33,7 +35,7 @@ class Incoming:
     workflow_id: str
     document_id: list[str]
     document_type: list[str]
-    called_at: dt.datetime
+    told_at: dt.datetime | None
     received_at: dt.datetime
     timeout: int
     waits: bool
@@ -46,10 +48,21 @@ class Incoming:
         """sha256 of the event token: what makes a call this call."""
         return hashlib.sha256(self.event_token.encode("utf-8", "replace")).digest()
 
-    @property
-    def deadline(self) -> dt.datetime | None:
-        """When the process stops waiting, counted from `ts`; None: never."""
-        return self.called_at + dt.timedelta(seconds=self.timeout) if self.timeout else None
+    def called_at(self, ahead: float) -> dt.datetime:
+        """When the portal called, by our clock, which its own is `ahead` of; never later than it was received.
+
+        A result is computed and sent by this time, so one that is too early would give a process up (§7).
+        """
+        if self.told_at is None:
+            return self.received_at
+        called_at = self.told_at - dt.timedelta(seconds=ahead)
+        return (
+            min(called_at, self.received_at) if called_at > self.received_at - _BEHIND else self.received_at
+        )
+
+    def deadline(self, called_at: dt.datetime) -> dt.datetime | None:
+        """When the process stops waiting (§6); None: never."""
+        return called_at + dt.timedelta(seconds=self.timeout) if self.timeout else None
 
     def body_text(self) -> str:
         """What is kept of the form, as JSON; of `auth` only who and where."""
@@ -69,15 +82,15 @@ class Incoming:
     def dump(self) -> bytes:
         """The whole call for the spool (secrets included: the spool encrypts it)."""
         data = asdict(self)
-        for name in ("called_at", "received_at"):
-            data[name] = data[name].isoformat()
+        for name in ("told_at", "received_at"):
+            data[name] = data[name].isoformat() if data[name] else None
         return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
     def load(cls, data: bytes) -> Incoming:
         values = json.loads(data)
-        for name in ("called_at", "received_at"):
-            values[name] = dt.datetime.fromisoformat(values[name])
+        for name in ("told_at", "received_at"):
+            values[name] = dt.datetime.fromisoformat(values[name]) if values[name] else None
         return cls(**values)
 
 
@@ -86,7 +99,6 @@ def read(slug: str, form: dict[str, Any], hint: str | None, received_at: dt.date
     auth = form.get("auth")
     if not isinstance(auth, dict):
         raise Unreadable("auth is missing: send auth[member_id] and auth[application_token].")
-    called_at = _called_at(form.get("ts"), received_at)
     return Incoming(
         slug=slug,
         member_id=_needed(auth, "member_id", "auth[member_id]", 64),
@@ -97,7 +109,7 @@ def read(slug: str, form: dict[str, Any], hint: str | None, received_at: dt.date
         workflow_id=_text(form.get("workflow_id"), 128),
         document_id=_texts(form.get("document_id")),
         document_type=_texts(form.get("document_type")),
-        called_at=called_at,
+        told_at=_moment(form.get("ts")),
         received_at=received_at,
         timeout=min(_number(form.get("timeout_duration")) or 0, _TIMEOUT_MAX),
         waits=form.get("use_subscription") == "Y",
@@ -140,10 +152,7 @@ def _number(value: Any) -> int | None:
     return None
 
 
-def _called_at(ts: Any, received_at: dt.datetime) -> dt.datetime:
+def _moment(ts: Any) -> dt.datetime | None:
+    """Unix seconds as an aware datetime, None where they are none."""
     seconds = _number(ts)
-    if seconds is not None and seconds < 10**11:
-        called_at = dt.datetime.fromtimestamp(seconds, dt.UTC)
-        if received_at - _BEHIND <= called_at <= received_at + _AHEAD:
-            return called_at
-    return received_at
+    return dt.datetime.fromtimestamp(seconds, dt.UTC) if seconds is not None and seconds < 10**11 else None

@@ -79,11 +79,13 @@ _portals: Remembered[tuple[str, str], KnownPortal] = Remembered(20_000)
 # Portals without a working token: a token is lost without a change of `installation`, so what is remembered of a
 # portal can't tell. Read with the portal, and for all together every ten seconds (drain.tend).
 _in_need: set[int] = set()
+# Portal -> seconds its clock is ahead of ours, where it is: likewise.
+_ahead: dict[int, float] = {}
 _versions: Remembered[int, KnownVersion] = Remembered(20_000)
 
 _PORTAL = """
 SELECT p.id, p.application_id, p.member_id, p.installation, p.state, p.application_token,
-       p.former_application_token, p.former_until, p.token_state
+       p.former_application_token, p.former_until, p.token_state, p.clock_ahead
 FROM portals_portal p JOIN portals_application a ON a.id = p.application_id
 WHERE a.slug = %s AND p.member_id = %s
 """
@@ -102,6 +104,7 @@ def portal(slug: str, member_id: str, fresh: bool = False) -> KnownPortal | None
         _portals.put(key, known)
         if rows[0][8] in _NO_TOKEN:
             _in_need.add(known.id)
+        _ahead[known.id] = rows[0][9]
     return known
 
 
@@ -110,9 +113,16 @@ def needs_token(portal: KnownPortal) -> bool:
     return portal.id in _in_need
 
 
-def read_needs() -> None:
-    """Which portals have no working token now. Raises intake_db.Away."""
-    global _in_need
+def clock_ahead(portal: KnownPortal) -> float:
+    """Seconds by which the portal's clock is ahead of ours (contract §7)."""
+    return _ahead.get(portal.id, 0.0)
+
+
+def read_states() -> None:
+    """Which portals have no working token now, and whose clock differs. Raises intake_db.Away."""
+    global _in_need, _ahead
+    differ = intake_db.run("SELECT id, clock_ahead FROM portals_portal WHERE clock_ahead <> 0", ())
+    _ahead = dict(differ)
     rows = intake_db.run(
         "SELECT id FROM portals_portal WHERE state = 'installed' AND token_state IN (%s, %s, %s)", _NO_TOKEN
     )
@@ -161,6 +171,7 @@ def everyone() -> list[tuple[str, str, bytes, bytes, dt.datetime | None]]:
 def forget() -> None:
     """For tests: each process remembers for itself."""
     _in_need.clear()
+    _ahead.clear()
     _portals.clear()
     _versions.clear()
 

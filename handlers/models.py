@@ -37,7 +37,7 @@ class Cause(models.TextChoices):
     CODE_UNKNOWN = "code_unknown", _("no robot has this code")
     INPUT_WRONG = "input_wrong", _("an input can't be read")
     ROBOT_ERROR = "robot_error", _("the robot's code raised an error")
-    OUTPUT_WRONG = "output_wrong", _("the robot returned what it does not declare")
+    OUTPUT_WRONG = "output_wrong", _("what the robot returned can't be sent")
     TIME_LIMIT = "time_limit", _("the robot ran too long")
     MEMORY = "memory", _("the robot used too much memory")
     PROCESS_DIED = "process_died", _("the robot's process died")
@@ -52,6 +52,7 @@ class Confirmation(models.TextChoices):
     REPEAT = "repeat", _("will be sent once more")
     CONFIRMED = "confirmed", _("arrived")
     UNOBSERVABLE = "unobservable", _("taken; arrival not observable on this plan")
+    MAYBE = "maybe", _("may have arrived: the answer to a sending was lost")
     STUCK = "stuck", _("the portal took it, the process still waits")
 
 
@@ -260,13 +261,26 @@ class Attempt(models.Model):
 class RefusedCall(models.Model):
     """A call that proved nothing: when, from where, which portal it claimed, why (bounded, scrubbed)."""
 
+    class Reason(models.TextChoices):
+        """What the log tells in words; `sentence` is what the caller was answered."""
+
+        TYPE_WRONG = "type_wrong", _("it was no form")
+        FORM_TOO_BIG = "form_too_big", _("the form is too large")
+        FORM_UNREADABLE = "form_unreadable", _("the form lacks what makes it a call")
+        APPLICATION_UNKNOWN = "application_unknown", _("no such application here")
+        PORTAL_UNKNOWN = "portal_unknown", _("the application is not installed on the claimed portal")
+        UNINSTALLED = "uninstalled", _("the application was uninstalled on the claimed portal")
+        TOKEN_UNKNOWN = "token_unknown", _("the portal's application token is not known yet")
+        TOKEN_WRONG = "token_wrong", _("the application token is not the claimed portal's")
+
     at = models.DateTimeField(_("at"))
     address = models.CharField(_("from"), max_length=45, blank=True)
     application = models.CharField(_("application"), max_length=50, blank=True)
     member_id = models.CharField(_("claimed portal"), max_length=64, blank=True)
     domain = models.CharField(_("claimed domain"), max_length=255, blank=True)
     robot_code = models.CharField(_("robot"), max_length=128, blank=True)
-    reason = models.CharField(_("why"), max_length=40)
+    reason = models.CharField(_("why"), max_length=40, choices=Reason)
+    sentence = models.CharField(_("what the caller was told"), max_length=300, blank=True)
 
     class Meta:
         verbose_name = _("refused call")

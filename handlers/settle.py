@@ -7,6 +7,7 @@ from typing import Any
 
 from handlers.attempts import Note
 from handlers.claims import Settlement
+from handlers.models import Confirmation
 from handlers.outgoing import Outgoing
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
 from portals.models import Portal
@@ -44,13 +45,18 @@ def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settleme
     if isinstance(error, PortalTrouble):
         return back(row, 0.0), note
     if isinstance(error, Passes):
-        return back(row, _growing(row, error.retry_after), sent=True), note
+        unknown = isinstance(error, UnknownAnswer)
+        return back(row, _growing(row, error.retry_after), sent=True, maybe=unknown), note
     age = (now - row.invocation.called_at).total_seconds()
     if error.code == "404" and age < SAVED_WITHIN:
         return back(row, min(1.0 + row.invocation.sends, 5.0), sent=True), note
     if error.code in _GONE:
-        if row.invocation.sends:
-            note.text += " Where the answer to an earlier send was lost, it may have gone on by that one."
+        if row.invocation.confirmation == Confirmation.MAYBE:
+            # It was there when it called, and went on meanwhile: by the send whose answer was lost, or it was ended.
+            note.text += " The answer to an earlier send was lost: it went on by that one, or was ended."
+            return _of(
+                row, "sending", "delivered", row.invocation.cause, sent=True, ended=True, confirmation="maybe"
+            ), note
         return _of(row, "sending", "refused", "process_gone", sent=True, ended=True), note
     if error.code == "ACCESS_DENIED":
         return _of(row, "sending", "refused", "token_refused", sent=True, ended=True), note
@@ -66,7 +72,7 @@ def whole(row: Outgoing, error: RestError) -> tuple[Settlement, Note | None]:
     note = Note(row.claim.id, "send", error.code or "error", str(error), sending_id=row.invocation.sending_id)
     if isinstance(error, UnknownAnswer):
         # Perhaps taken, perhaps not: the same again is harmless (§7).
-        return back(row, _growing(row, 1.0), sent=True), note
+        return back(row, _growing(row, 1.0), sent=True, maybe=True), note
     if isinstance(error, Passes):
         return back(row, error.retry_after), None if error.code == "bucket" else note
     if isinstance(error, CommandRefused) and row.invocation.sends + 1 >= SENDS_MAX:
@@ -74,8 +80,8 @@ def whole(row: Outgoing, error: RestError) -> tuple[Settlement, Note | None]:
     return back(row, _growing(row, 30.0), sent=True), note
 
 
-def back(row: Outgoing, delay: float, sent: bool = False) -> Settlement:
-    """To be claimed again after `delay` seconds; a quiet repeat stays one."""
+def back(row: Outgoing, delay: float, sent: bool = False, maybe: bool = False) -> Settlement:
+    """To be claimed again after `delay` seconds; a quiet repeat stays one. `maybe`: the portal may have taken it."""
     if row.is_repeat:
         return _of(
             row,
@@ -87,7 +93,8 @@ def back(row: Outgoing, delay: float, sent: bool = False) -> Settlement:
             confirmation="repeat",
             confirm_in=max(delay, 1.0),
         )
-    return _of(row, "sending", "ready", row.invocation.cause, delay=delay, sent=sent)
+    known = "maybe" if maybe or row.invocation.confirmation == Confirmation.MAYBE else ""
+    return _of(row, "sending", "ready", row.invocation.cause, delay=delay, sent=sent, confirmation=known)
 
 
 def _repeat_refused(row: Outgoing, error: RestError) -> Settlement:

@@ -42,7 +42,15 @@ def _take_up_expired() -> None:
             if state == "sending":
                 row = Invocation.objects.values("cause", "confirmation").get(pk=claim.id)
                 done.append(
-                    Settlement(claim.id, claim.fence, "sending", "ready", row["cause"], sent=True)
+                    Settlement(
+                        claim.id,
+                        claim.fence,
+                        "sending",
+                        "ready",
+                        row["cause"],
+                        sent=True,
+                        confirmation="maybe",
+                    )
                     if row["confirmation"] != "repeat"
                     else Settlement(
                         claim.id,

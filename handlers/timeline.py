@@ -210,6 +210,8 @@ def _end(invocation: Invocation, attempts: list[Attempt]) -> list[Moment]:
         details = []
         if invocation.state == State.DELIVERED:
             title = _("The portal took the result")
+            if invocation.confirmation == Confirmation.MAYBE:
+                title = _("The answer to a sending was lost, and then the process was gone")
         elif invocation.cause:
             details.append(_cause(invocation).capitalize() + ".")
         moments.append(Moment(invocation.ended_at, TONES[invocation.state], title, details))
@@ -263,6 +265,10 @@ def _delivered(invocation: Invocation) -> str:
         return _("The portal took the result, and it arrived.")
     if invocation.confirmation == Confirmation.UNOBSERVABLE:
         return _("The portal took the result; arrival can't be observed on its plan.")
+    if invocation.confirmation == Confirmation.MAYBE:
+        return _(
+            "Sent, and the answer lost; then the process was gone: it went on by that sending, or was ended."
+        )
     if invocation.confirm_at is not None:
         return _("The portal took the result; its arrival will be looked for.")
     return _("The portal took the result.")

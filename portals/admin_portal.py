@@ -122,7 +122,17 @@ class PortalAdmin(admin.ModelAdmin):
             "access_expires_at",
             "token_server",
         ]
-        learned = ["plan", "scope", "instances", "batch_size", "send_delay", "language", "zone", "dates"]
+        learned = [
+            "plan",
+            "scope",
+            "instances",
+            "batch_size",
+            "send_delay",
+            "clock_ahead",
+            "language",
+            "zone",
+            "dates",
+        ]
         return [
             (None, {"fields": ["how_it_stands_and_what_to_do"]}),
             (_("Settings"), {"fields": ["groups", "time_zone", "date_format", "note"]}),

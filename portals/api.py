@@ -83,6 +83,7 @@ class PortalSerializer(serializers.ModelSerializer[Portal]):
             "install_finished",
             "instances",
             "send_delay",
+            "clock_ahead",
             "batch_size",
             "events_bound_to",
             "language",
@@ -95,6 +96,7 @@ class PortalSerializer(serializers.ModelSerializer[Portal]):
         ]
         extra_kwargs = {
             "installation": {"help_text": "Raised at each install, uninstall and change of its token."},
+            "clock_ahead": {"help_text": "Seconds by which the portal's clock is ahead of the hub's."},
             "send_delay": {"help_text": "Seconds between a call and the first sending, as learned."},
             "trouble": {"help_text": "Why the whole portal takes nothing now; empty: it does."},
         }

@@ -34,6 +34,7 @@ _FIELDS = [
     "is_cloud",
     "has_workflows",
     "has_robots",
+    "clock_ahead",
 ]
 
 
@@ -160,6 +161,7 @@ class PortalClient:
         data = errors.read(answer.status, answer.body, method)
         if not isinstance(data, dict) or "result" not in data:
             raise errors.UnknownAnswer("half_answer", "The answer has no result.", answer.status)
+        learn.clock(portal, batch.started(data), answer.seconds)
         return data, answer.seconds
 
     def _take(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import zoneinfo
 from typing import Any
 
+from portals.clock import db_now
 from portals.errors import NOT_IN_PLAN, CommandRefused
 from portals.models import Portal
 
@@ -17,6 +19,11 @@ _WORKFLOW_METHODS = (
     "bizproc.activity.list",
 )
 _ROBOT_METHODS = ("bizproc.robot.", "bizproc.event.send", "bizproc.activity.log")
+
+# Nearer than this, two clocks are the same.
+_CLOCK_SECONDS = 2.0
+# Further apart they are no clocks: calls are told by nothing then but when they come.
+_CLOCK_MOST = 30 * 86_400.0
 
 # The usual site format of a language; anything else stays at the default until values tell.
 _FORMATS = {
@@ -53,6 +60,22 @@ def edition(portal: Portal, times: Any) -> None:
     """`operating` is told by the cloud alone (§4)."""
     if isinstance(times, dict) and "start" in times:
         _note(portal, is_cloud="operating" in times)
+
+
+def clock(portal: Portal, began: dt.datetime | None, took: float) -> None:
+    """`began`: `time.start` of an answer that came `took` seconds after its question, just now (§7).
+
+    The portal's start lies between the two, so its clock is known no better than that; what is within it and
+    _CLOCK_SECONDS of what is known already teaches nothing.
+    """
+    if began is None:
+        return
+    least = (began - db_now()).total_seconds()
+    most = least + took
+    if abs(least) > _CLOCK_MOST:
+        return
+    if not least - _CLOCK_SECONDS <= portal.clock_ahead <= most + _CLOCK_SECONDS:
+        _note(portal, clock_ahead=round(most if portal.clock_ahead > most else least, 1))
 
 
 def zone(portal: Portal, name: Any) -> None:

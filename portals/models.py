@@ -153,6 +153,8 @@ class Portal(models.Model):
         _("process look-up"), max_length=8, choices=Instances, default=Instances.UNKNOWN
     )
     send_delay = models.FloatField(_("learned delay before a first send, seconds"), default=0.0)
+    # Its clock less ours, from its answers' `time`: calls name their time by it.
+    clock_ahead = models.FloatField(_("its clock is ahead of ours, seconds"), default=0.0)
     batch_size = models.PositiveSmallIntegerField(_("learned batch size"), default=50)
 
     # A hint that robots must be brought (back) here; the sweep compares numbers and heals a lost one.
@@ -179,7 +181,15 @@ class Portal(models.Model):
 
 
 class PendingInstallation(models.Model):
-    """A form that claims an installation and waits for the token server; nothing of it is trusted (§3)."""
+    """A form that claims an installation and waits for the token server; nothing of it is trusted (§3).
+
+    One that came to nothing is kept a while without its claim, so that it does not vanish unseen.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waits for the token server")
+        REFUSED = "refused", _("refused")
+        GIVEN_UP = "given_up", _("given up")
 
     application = models.ForeignKey(Application, on_delete=models.CASCADE, verbose_name=_("application"))
     member_id = models.CharField(_("member id"), max_length=64)
@@ -187,11 +197,13 @@ class PendingInstallation(models.Model):
     claim_hash = models.BinaryField(max_length=32)
     application_token_hash = models.BinaryField(max_length=32)
     way = models.CharField(_("way"), max_length=8)
-    # The claim as JSON: tokens, server, domain, language.
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
+    # The claim as JSON: tokens, server, domain, language; '' once it waits no longer.
     claim = EncryptedTextField(_("claim"))
     received_at = models.DateTimeField(_("received"))
     tries = models.PositiveSmallIntegerField(_("tries"), default=0)
-    next_try_at = models.DateTimeField(_("next try"))
+    next_try_at = models.DateTimeField(_("next try"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     error = models.CharField(_("error"), max_length=300, blank=True)
 
     class Meta:

@@ -344,7 +344,7 @@ def test_s2_a_restored_backup_uses_no_spent_token_and_recovers_by_the_next_call(
         office.later(61, settings)
     assert killed(office, name) == 0
     # The call brings tokens of its own; they are exchanged, the backup's never.
-    known.read_needs()
+    known.read_states()
     number, _row = office.run(name)
     for _ in range(3):
         office.later(61, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from handlers import delivery, sweeper
+from handlers import delivery, known, sweeper
 from handlers.models import Attempt, Confirmation, Invocation, Sending
-from portals import transport
+from portals import learn, transport
+from portals.client import PortalClient
 from portals.clock import db_now
 from portals.models import Portal
 from robots.models import OnFailure
@@ -207,6 +209,98 @@ def test_s7_at_once_a_late_404_is_the_end(make_rig: Callable[..., Rig], settings
     row = Invocation.objects.get()
     assert (row.state, row.cause) == ("refused", "process_gone")
     assert row.attempts.get().code == "404"
+
+
+@pytest.mark.contract("7.5")
+def test_s7_at_once_a_404_after_a_lost_answer_is_no_refusal(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = make_rig(generation="at_once")
+    rig.robot()
+    fault = {"kind": "drop_after", "methods": ["batch"], "count": 1}
+    rig.control.post(f"portals/{rig.name}/faults", **fault)
+    number = rig.run()
+    arrived()
+    rig.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.confirmation) == ("ready", Confirmation.MAYBE)
+    finished(rig, number)
+    # Until thirty seconds have passed a 404 may mean that the process is not saved yet.
+    later(10, settings, rig)
+    rig.work()
+    assert Invocation.objects.get().state == "ready"
+    later(31, settings, rig)
+    rig.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause, row.confirmation) == ("delivered", "", Confirmation.MAYBE)
+    assert row.confirmed_at is None and row.confirm_at is None
+
+
+def clock_behind(make_rig: Callable[..., Rig], seconds: float, **more: Any) -> Rig:
+    """A portal whose clock is behind ours, as one answer has told."""
+    rig = make_rig(**more)
+    rig.control.post("clock", offset=-seconds)
+    PortalClient(Portal.objects.get()).call("app.info")
+    assert abs(Portal.objects.get().clock_ahead + seconds) <= 2
+    known.read_states()
+    rig.robot()
+    return rig
+
+
+@pytest.mark.contract("7.6")
+def test_s7_an_early_404_passes_on_a_portal_whose_clock_is_behind(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = clock_behind(make_rig, 45, generation="at_once", save=4)
+    number = rig.run()
+    arrived()
+    rig.work()
+    assert Invocation.objects.get().state == "ready"
+    later(5, settings, rig)
+    rig.work()
+    finished(rig, number)
+    assert Invocation.objects.get().state == "delivered"
+
+
+@pytest.mark.contract("7.12")
+def test_s7_not_listed_proves_nothing_early_on_a_portal_whose_clock_is_behind(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = clock_behind(make_rig, 45, save=12)
+    Portal.objects.update(instances=Portal.Instances.LIST)
+    number = rig.run()
+    arrived()
+    rig.work()
+    later(5, settings, rig)
+    rig.work()
+    assert Invocation.objects.get().confirmation == Confirmation.LOOK
+    for _ in range(4):
+        later(31, settings, rig)
+        rig.work()
+    finished(rig, number)
+    assert Invocation.objects.get().confirmation == Confirmation.CONFIRMED
+
+
+@pytest.mark.contract("6.15")
+def test_s6_a_wait_ends_by_our_clock_on_a_portal_whose_clock_is_behind(make_rig: Callable[..., Rig]) -> None:
+    rig = clock_behind(make_rig, 45)
+    number = rig.run(timeout=40)
+    arrived()
+    rig.work()
+    finished(rig, number)
+    row = Invocation.objects.get()
+    assert row.state == "delivered" and abs((row.called_at - row.received_at).total_seconds()) <= 3
+
+
+def test_a_slow_answer_teaches_nothing_of_the_clock(rig: Rig) -> None:
+    portal = Portal.objects.get()
+    now = db_now()
+    learn.clock(portal, now - dt.timedelta(seconds=20), 20.0)
+    assert Portal.objects.get().clock_ahead == 0.0
+    learn.clock(portal, now - dt.timedelta(seconds=20), 1.0)
+    assert -20 <= Portal.objects.get().clock_ahead <= -18
+    learn.clock(portal, now + dt.timedelta(days=400_000), 1.0)
+    assert Portal.objects.get().clock_ahead < 0
 
 
 @pytest.mark.contract("7.7")
