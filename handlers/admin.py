@@ -213,7 +213,7 @@ class RefusedCallAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     paginator = log_pages.BoundedPaginator
     sortable_by = ()
-    fields = ["came_at", "reason", "application", "domain", "member_id", "robot_code", "address"]
+    fields = ["came_at", "reason", "sentence", "application", "domain", "member_id", "robot_code", "address"]
     readonly_fields = ["came_at"]
 
     @admin.display(description=gettext_lazy("at"))

@@ -130,7 +130,7 @@ class RefusedCallSerializer(serializers.ModelSerializer[RefusedCall]):
 
     class Meta:
         model = RefusedCall
-        fields = ["id", "at", "reason", "application", "member_id", "domain", "robot", "address"]
+        fields = ["id", "at", "reason", "sentence", "application", "member_id", "domain", "robot", "address"]
 
 
 @extend_schema_view(

@@ -24,7 +24,7 @@ def take(call: Incoming, address: str) -> None:
         if refusal.portal is not None:
             offer_tokens(refusal.portal, call)
         if not _kept_for_pending(call):
-            refusals.note(call, refusal.reason, address)
+            refusals.note(call, refusal.reason, str(refusal), address)
             raise
         return
     except intake_db.Away:

@@ -15,6 +15,8 @@ from portals.php_form import FormTooBig, parse
 
 FORM_MAX = 2 * 1024 * 1024
 _FORM = "application/x-www-form-urlencoded"
+# What is read of a body of another type, to tell which portal it names.
+_GLIMPSE = 64 * 1024
 
 
 class HandlerView(APIView):
@@ -36,7 +38,7 @@ class HandlerView(APIView):
         try:
             call = _read(request, slug)
         except _Unusable as error:
-            refusals.note(None, error.code, address, slug)
+            refusals.note(refusals.claimed(slug, error.form), error.code, str(error), address)
             return _refusal(error.status, error.code, str(error))
         try:
             intake.take(call, address)
@@ -50,28 +52,34 @@ class HandlerView(APIView):
 
 
 class _Unusable(Exception):
-    def __init__(self, status: int, code: str, sentence: str) -> None:
+    """No call; `form` is what could be read of it, for the log of refused calls."""
+
+    def __init__(self, status: int, code: str, sentence: str, form: dict[str, Any] | None = None) -> None:
         super().__init__(sentence)
         self.status = status
         self.code = code
+        self.form = form
 
 
 def _read(request: HttpRequest, slug: str) -> incoming.Incoming:
     received_at = intake_db.now()
     if request.content_type not in (_FORM, ""):
-        raise _Unusable(415, "type_wrong", f"Send the form as {_FORM}.")
+        seen = refusals.glimpse(request.read(_GLIMPSE))
+        raise _Unusable(415, "type_wrong", f"Send the form as {_FORM}.", seen)
     if _declared_length(request) > FORM_MAX:
         raise _Unusable(413, "form_too_big", f"The form is larger than {FORM_MAX} bytes.")
     body = request.read(FORM_MAX + 1)
     if len(body) > FORM_MAX:
-        raise _Unusable(413, "form_too_big", f"The form is larger than {FORM_MAX} bytes.")
+        sentence = f"The form is larger than {FORM_MAX} bytes."
+        raise _Unusable(413, "form_too_big", sentence, refusals.glimpse(body))
+    form = None
     try:
         form = parse(body, (request.content_params or {}).get("charset", "utf-8"))
         return incoming.read(slug, form, request.GET.get("v"), received_at)
     except FormTooBig as error:
-        raise _Unusable(413, "form_too_big", str(error)) from None
+        raise _Unusable(413, "form_too_big", str(error), refusals.glimpse(body)) from None
     except incoming.Unreadable as error:
-        raise _Unusable(400, "form_unreadable", str(error)) from None
+        raise _Unusable(400, "form_unreadable", str(error), form) from None
 
 
 def _declared_length(request: HttpRequest) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection, connections
@@ -112,6 +113,65 @@ def test_s3_a_list_is_no_application_token(portal: Portal, version: RobotVersion
     del fields["auth[application_token]"]
     fields["auth[application_token][]"] = "application-token"
     assert post(portal, fields, version.pk).status_code == 400
+
+
+@pytest.mark.contract("3.9")
+@pytest.mark.parametrize(
+    ("change", "kind", "reason", "said"),
+    [
+        ({"auth[application_token]": None}, FORM, "form_unreadable", "auth[application_token] is missing"),
+        ({"auth[application_token]": ""}, FORM, "form_unreadable", "auth[application_token] is missing"),
+        (
+            {"auth[application_token]": None, "auth[application_token][]": "list-of-one-token"},
+            FORM,
+            "form_unreadable",
+            "auth[application_token] is missing or is no text",
+        ),
+        ({"event_token": "x" * 4097}, FORM, "form_unreadable", "event_token is longer than 4096 bytes"),
+        ({}, "text/plain", "type_wrong", "Send the form as application/x-www-form-urlencoded"),
+        ({"properties[a]": "x" * (2 * 1024 * 1024 + 1)}, FORM, "form_too_big", ""),
+        ({"auth[application_token]": "of-somebody-else"}, FORM, "token_wrong", "is not this portal's"),
+    ],
+)
+def test_s3_the_log_tells_which_portal_was_claimed_and_what_it_was_told(
+    portal: Portal, version: RobotVersion, change: dict[str, Any], kind: str, reason: str, said: str
+) -> None:
+    fields = form(portal, **{"auth[domain]": "alfa.bitrix24.com"})
+    for name, value in change.items():
+        fields.pop(name, None)
+        if value is not None:
+            fields[name] = value
+    url = f"/b24/{portal.application.slug}/handler/"
+    answer = Client().post(url, urlencode(fields), content_type=kind)
+    noted = RefusedCall.objects.get()
+    assert noted.reason == reason
+    assert noted.sentence == answer.json()["error_description"]
+    assert said in noted.sentence
+    assert noted.get_reason_display() != reason
+    if len(fields.get("properties[a]", "")) > 1000:
+        # Its length was declared: nothing of it is read.
+        return
+    assert (noted.member_id, noted.domain, noted.robot_code) == (
+        portal.member_id,
+        "alfa.bitrix24.com",
+        fields["code"],
+    )
+    assert "token" not in f"{noted.member_id}{noted.domain}{noted.robot_code}"
+
+
+def test_s3_what_a_refused_call_claims_is_bounded_and_holds_no_token(portal: Portal) -> None:
+    token = "a" * 64
+    fields = {
+        "auth[member_id]": "m" * 5000,
+        "auth[domain]": f"alfa.example?access_token={token}",
+        "code[]": "a-list",
+        "event_token": "e",
+    }
+    url = f"/b24/{portal.application.slug}/handler/"
+    assert Client().post(url, urlencode(fields), content_type=FORM).status_code == 400
+    noted = RefusedCall.objects.get()
+    assert (noted.member_id, noted.robot_code) == ("[hidden]", "")
+    assert noted.domain == "alfa.example?access_token=[hidden]"
 
 
 def test_an_unknown_application_is_404(portal: Portal) -> None:
