@@ -130,6 +130,7 @@ def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
     """What waits for a person, the gravest first; only of what this person may see."""
     may = getattr(user, "has_perm", lambda name: False)
     found: list[Need] = []
+    pending = reverse("admin:portals_pendinginstallation_changelist")
     if may("handlers.view_invocation"):
         found += _of_calls()
     if may("portals.view_portal"):
@@ -138,7 +139,16 @@ def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
         words = ngettext(
             "%(n)s installation is not verified yet", "%(n)s installations are not verified yet", n
         )
-        found.append(Need(WARN, words % {"n": n}, reverse("admin:portals_pendinginstallation_changelist")))
+        found.append(Need(WARN, words % {"n": n}, f"{pending}?state__exact=waiting"))
+    if may("portals.view_pendinginstallation"):
+        n, promised = figures.ended_installations()
+        words = ngettext(
+            "%(n)s installation was refused or given up", "%(n)s installations were refused or given up", n
+        )
+        # Anybody can send a form that is refused at once; the others were told that there is nothing to do.
+        if n:
+            href = f"{pending}?state__in=refused,given_up"
+            found.append(Need(WARN if promised else INFO, words % {"n": n}, href))
     if may("robots.view_registration") and (n := Registration.objects.filter(error_code__gt="").count()):
         words = ngettext(
             "%(n)s robot was refused by its portal", "%(n)s robots were refused by their portals", n

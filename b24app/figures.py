@@ -109,7 +109,15 @@ def registrations() -> dict[str, int]:
 
 
 def pending_installations() -> int:
-    return PendingInstallation.objects.count()
+    return PendingInstallation.objects.filter(state=PendingInstallation.State.WAITING).count()
+
+
+def ended_installations() -> tuple[int, int]:
+    """Installations that came to nothing: all that are told of, and those that were to be finished by themselves."""
+    told = PendingInstallation.objects.exclude(state=PendingInstallation.State.WAITING).aggregate(
+        all=Count("pk"), promised=Count("pk", filter=Q(tries__gt=0))
+    )
+    return told["all"], told["promised"]
 
 
 def refused_calls() -> int:

@@ -47,6 +47,7 @@ def offer_tokens(portal: KnownPortal, call: Incoming) -> None:
             application_id=portal.application_id,
             member_id=portal.member_id,
             application_token_hash__in=keyed_hashes(call.application_token),
+            state=PendingInstallation.State.WAITING,
         )
         if not waiting.exists():
             application = Application.objects.get(pk=portal.application_id)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from portals.admin_forms import ApplicationForm
 from portals.admin_portal import PortalAdmin
 from portals.models import Application, PendingInstallation, Portal, PortalGroup
-from portals.panels import BAD, OK, badge
+from portals.panels import BAD, OK, WARN, badge
 from portals.read_only import ReadOnlyAdmin
 
 
@@ -105,9 +105,49 @@ admin.site.register(Portal, PortalAdmin)
 
 @admin.register(PendingInstallation)
 class PendingInstallationAdmin(ReadOnlyAdmin):
-    """Claims that wait for the token server. What they bring is shown to nobody."""
+    """Claims that wait for the token server, and those that came to nothing. What they bring is shown to nobody."""
 
-    list_display = ["member_id", "application", "way", "received_at", "tries", "next_try_at", "error"]
-    list_filter = ["application"]
+    list_display = [
+        "member_id",
+        "its_state",
+        "application",
+        "way",
+        "received_at",
+        "tries",
+        "next_try_at",
+        "error",
+    ]
+    list_filter = ["state", "application"]
     list_select_related = ["application"]
-    fields = ["member_id", "application", "way", "received_at", "tries", "next_try_at", "error"]
+    ordering = ["-received_at", "-id"]
+    fields = [
+        "member_id",
+        "application",
+        "its_state",
+        "to_do",
+        "error",
+        "way",
+        "received_at",
+        "tries",
+        "next_try_at",
+        "ended_at",
+    ]
+    readonly_fields = ["its_state", "to_do"]
+
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def its_state(self, pending: PendingInstallation) -> SafeString:
+        return badge(
+            WARN if pending.state == PendingInstallation.State.WAITING else BAD, pending.get_state_display()
+        )
+
+    @admin.display(description=gettext_lazy("What to do"))
+    def to_do(self, pending: PendingInstallation) -> str:
+        if pending.state == PendingInstallation.State.WAITING:
+            return _(
+                "Nothing: it is tried again by itself until the token server answers, for three days at most."
+            )
+        return _(
+            "The application is not installed by it. If the portal is known to you, open the application there again"
+            " as an administrator; if that is refused too, or it has no page, install it again. This line goes when"
+            " the installation succeeds, or after seven days."
+        )

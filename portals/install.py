@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from portals import pending, verify
 from portals.claim import OAUTH, Claim
@@ -64,6 +65,8 @@ def receive(application: Application, claim: Claim, after: After | None = None) 
         log.warning(
             "An installation of %s on %s was refused: %s", application.slug, claim.member_id, attempt.error
         )
+        if claim.way != OAUTH:
+            pending.refused(application, claim, pending.in_english(attempt.error))
         return Outcome("refused", sentence=str(attempt.error))
     if isinstance(attempt.error, verify.Later):
         return _keep(application, attempt.error.claim, attempt.error)
@@ -110,9 +113,11 @@ class _Attempt:
 def _keep(application: Application, claim: Claim, error: Passes) -> Outcome:
     if claim.way == OAUTH:
         # A code lives 30 s: there is nothing to keep.
-        return Outcome("refused", sentence=f"The token server can't be asked now ({error.code}).")
+        return Outcome(
+            "refused", sentence=_("The token server can't be asked now (%(code)s).") % {"code": error.code}
+        )
     if not pending.keep(application, claim, error):
-        return Outcome("refused", sentence="Too many installations wait to be verified; try again later.")
+        return Outcome("refused", sentence=_("Too many installations wait to be verified; try again later."))
     log.warning(
         "An installation of %s on %s waits for the token server (%s)",
         application.slug,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ SECONDS = 15.0
 EARLIER = 30
 # An access token lives an hour; what claims to live longer than this is renewed all the same.
 _LONGEST_LIFE = 30 * 86_400
+_NO_ADDRESS = re.compile(r"[^a-zA-Z0-9.:/_-]")
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +61,20 @@ def choose(server_endpoint: str, stored: str = "") -> str:
     if same:
         return same[0]
     return stored if stored in allowed else allowed[0]
+
+
+def unknown(server_endpoint: str) -> str:
+    """The server that a form names, where it is none of the allowed ones: bounded and harmless; '' else."""
+    if not server_endpoint:
+        return ""
+    origin, parts = _origin(server_endpoint), None
+    if origin is not None:
+        parts = urlsplit(server_endpoint if "//" in server_endpoint else f"https://{server_endpoint}")
+        for server in settings.B24_OAUTH_URLS:
+            if _origin(server) == origin and parts.path.startswith(urlsplit(server).path):
+                return ""
+    named = f"{parts.netloc}{parts.path.rstrip('/').removesuffix('/rest')}" if parts else server_endpoint
+    return _NO_ADDRESS.sub("", named)[:100]
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

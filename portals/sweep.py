@@ -42,6 +42,7 @@ def sweep(after: After | None = None) -> dict[str, int]:
     done: dict[str, int] = {}
     parts: list[tuple[str, Callable[[], int]]] = [
         ("installations", lambda: _pending(after)),
+        ("told_installations", pending.trim),
         ("former_tokens", _end_former_tokens),
         ("restored", _confirm_restored),
         ("kept_alive", refresh.keep_alive),

@@ -11,9 +11,10 @@ import datetime as dt
 import hmac
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, transport
 from portals.claim import OAUTH, UPDATE, Claim
@@ -21,6 +22,9 @@ from portals.clock import db_now
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
 from portals.failpoint import failpoint
 from portals.models import Application, Portal
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 FORMER_TOKEN = dt.timedelta(minutes=10)
 _CLAIM_SECONDS = 60.0
@@ -32,7 +36,15 @@ _ALL, _TOKENS, _NOTHING = "all", "tokens", "nothing"
 
 
 class Refused(Exception):
-    """The claim is not true, or not provable any more; a sentence."""
+    """The claim is not true, or not provable any more: a sentence, in the language of whoever reads it."""
+
+    def __init__(self, words: StrOrPromise, **values: str) -> None:
+        super().__init__(words)
+        self.words = words
+        self.values = values
+
+    def __str__(self) -> str:
+        return str(self.words) % self.values
 
 
 class Later(Passes):
@@ -133,15 +145,31 @@ def _exchange(application: Application, claim: Claim, known: Portal | None, time
         if error.trouble == Portal.Trouble.WRONG_CLIENT:
             # Our own setting is wrong; what waits is true all the same.
             raise Passes(error.code, error.text, error.status, 60.0) from None
-        raise Refused(f"The token server does not confirm it ({error.code}).") from None
+        raise _unconfirmed(claim, server, error.code) from None
     except CommandRefused as error:
-        raise Refused(f"The token server does not confirm it ({error.code}).") from None
+        raise _unconfirmed(claim, server, error.code) from None
     if tokens.member_id != claim.member_id:
         kept_answer.forget(claim.refresh_token)
-        raise Refused("The token belongs to another portal than the form says.")
+        raise Refused(_("The token belongs to another portal than the form says."))
     if not tokens.client_endpoint:
-        raise Refused("The token server told no usable REST address.")
+        raise Refused(_("The token server told no usable REST address."))
     return tokens
+
+
+def _unconfirmed(claim: Claim, server: str, code: str) -> Refused:
+    named = oauth.unknown(claim.server_endpoint)
+    if not named:
+        return Refused(_("The token server does not confirm it (%(code)s)."), code=code)
+    return Refused(
+        _(
+            "The token server does not confirm it (%(code)s). The portal names the token server %(named)s, which is"
+            " not known here; only known ones are asked, so %(asked)s was. Whoever runs this hub can add it to"
+            " B24_OAUTH_URLS."
+        ),
+        code=code,
+        named=named,
+        asked=server.split("//", 1)[-1],
+    )
 
 
 def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple[Portal, str]:

@@ -8,6 +8,7 @@ import threading
 import pytest
 import requests
 
+from b24app import figures
 from portals import claim, install, oauth, pending, sweep
 from portals.client import PortalClient
 from portals.clock import db_now
@@ -173,6 +174,110 @@ def test_s3_the_token_server_down_keeps_the_form_and_finishes_the_page(world, in
     assert portal.token_state == "working"
     assert [found.pk for found in given] == [portal.pk]
     assert not PendingInstallation.objects.exists()
+
+
+@pytest.mark.contract("3.17")
+@pytest.mark.parametrize("way", ["frame", "event"])
+def test_s3_a_kept_installation_that_is_refused_later_is_told_until_the_portal_installs(world, way):
+    """The token server takes the token and its answer is lost: the token is spent, and the person was told that
+    there is nothing to do.
+    """
+    world.sandbox.post("servers/west/faults", kind="down_after", count=1)
+    told = world.install(way=way)
+    assert told["status"] == 200
+    assert pending.waits(world.application.pk, world.member_id, told["application_token"])
+    PendingInstallation.objects.update(next_try_at=db_now())
+    assert sweep.sweep()["installations"] == 0
+    row = PendingInstallation.objects.get()
+    assert (row.state, row.claim, row.next_try_at) == ("refused", "", None)
+    assert row.error == "The token server does not confirm it (invalid_grant)."
+    assert row.ended_at is not None
+    assert figures.pending_installations() == 0
+    assert figures.ended_installations() == (1, 1)
+    # Its calls are refused from now on rather than kept.
+    assert not pending.waits(world.application.pk, world.member_id, told["application_token"])
+    asked = len(world.sandbox.server_log())
+    sweep.sweep()
+    assert len(world.sandbox.server_log()) == asked, "it is not tried again"
+    world.install()
+    assert Portal.objects.get().token_state == "working"
+    until(lambda: not PendingInstallation.objects.exists())
+
+
+@pytest.mark.contract("3.17")
+def test_s3_a_kept_installation_is_given_up_after_three_days_and_told_for_a_week(world):
+    world.sandbox.post("servers/west/faults", kind="down")
+    told = world.install()
+    assert told["status"] == 200
+    long_ago = db_now() - pending.KEEP - dt.timedelta(minutes=1)
+    PendingInstallation.objects.update(next_try_at=db_now(), received_at=long_ago)
+    sweep.sweep()
+    row = PendingInstallation.objects.get()
+    assert (row.state, row.claim) == ("given_up", "")
+    assert row.error
+    assert not pending.waits(world.application.pk, world.member_id, told["application_token"])
+    sweep.sweep()
+    assert PendingInstallation.objects.exists()
+    PendingInstallation.objects.update(ended_at=db_now() - pending.TOLD_FOR - dt.timedelta(minutes=1))
+    sweep.sweep()
+    assert not PendingInstallation.objects.exists()
+
+
+@pytest.mark.contract("3.17")
+def test_s3_a_form_that_came_to_nothing_may_come_again(world, installed):
+    world.install()
+    Portal.objects.all().delete()
+    form = frame_form(world)
+    world.sandbox.post("servers/west/faults", kind="down")
+    url = f"{world.address}install/?DOMAIN=x.com&PROTOCOL=1&LANG=en"
+    assert requests.post(url, data=form, timeout=30).status_code == 200
+    PendingInstallation.objects.update(
+        next_try_at=db_now(), received_at=db_now() - pending.KEEP - dt.timedelta(minutes=1)
+    )
+    sweep.sweep()
+    assert PendingInstallation.objects.get().state == "given_up"
+    assert requests.post(url, data=form, timeout=30).status_code == 200
+    row = PendingInstallation.objects.get()
+    assert (row.state, row.tries, row.ended_at) == ("waiting", 0, None)
+    world.sandbox.delete("servers/west/faults")
+    PendingInstallation.objects.update(next_try_at=db_now())
+    assert sweep.sweep()["installations"] == 1
+    assert not PendingInstallation.objects.exists()
+
+
+def test_s3_an_installation_that_is_refused_at_once_is_told_of_and_a_flood_is_bounded(world, monkeypatch):
+    monkeypatch.setattr(pending, "_minute", (0, 0))
+    monkeypatch.setattr(pending, "_REFUSED_A_MINUTE", 5)
+    monkeypatch.setattr(pending, "MOST_REFUSED", 3)
+    for number in range(8):
+        told = claim.Claim(
+            way=claim.FRAME,
+            member_id="e" * 32,
+            refresh_token=f"forged-{number}",
+            brought=claim.keyed_hash(f"forged-{number}").hex(),
+        )
+        assert install.receive(world.application, told).result == "refused"
+    # Two minutes may have been touched, not more.
+    assert 5 <= PendingInstallation.objects.count() <= 8
+    assert set(PendingInstallation.objects.values_list("state", "claim", "tries")) == {("refused", "", 0)}
+    sweep.sweep()
+    assert figures.ended_installations() == (3, 0)
+
+
+@pytest.mark.contract("2.2")
+def test_s2_a_refusal_names_the_token_server_that_is_not_known_in_the_persons_language(world, settings):
+    west, ru = world.sandbox.servers
+    settings.B24_OAUTH_URLS = [west]
+    world.sandbox.post("portals", name="gamma", server="ru", language="ru")
+    told = world.sandbox.post("portals/gamma/install", client_id=world.application.client_id, way="frame")
+    assert told["status"] == 403
+    assert "Сервер авторизации её не подтверждает" in told["body"]
+    named, asked = ru.split("//")[1], west.split("//")[1]
+    assert f"называет сервер авторизации {named}" in told["body"]
+    assert f"спрошен {asked}" in told["body"]
+    for english in ("The token server", "not known"):
+        assert english not in told["body"]
+    assert PendingInstallation.objects.get().error.startswith("The token server does not confirm it (")
 
 
 @pytest.mark.contract("3.17")
