@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from portals.crypto import keyed_hash, keyed_hashes
 
 MEMBER_ID = re.compile(r"[0-9a-zA-Z]{1,64}")
@@ -88,13 +90,13 @@ def from_code(code: str, member_id: str, server: str) -> Claim:
 
 def _claim(**values: str) -> Claim:
     if not MEMBER_ID.fullmatch(values["member_id"]):
-        raise BadClaim("The form names no portal: member_id is missing or malformed.")
+        raise BadClaim(_("The form names no portal: member_id is missing or malformed."))
     proof = values.get("refresh_token") or values.get("code", "")
     if not proof:
-        raise BadClaim("The form brings no refresh token, so it can't be verified.")
+        raise BadClaim(_("The form brings no refresh token, so it can't be verified."))
     for name in ("refresh_token", "code", "application_token"):
         if values.get(name) and not _TOKEN.fullmatch(values[name]):
-            raise BadClaim(f"The form's {name} is malformed.")
+            raise BadClaim(_("The form's %(name)s is malformed.") % {"name": name})
     return Claim(**values, brought=keyed_hash(proof).hex())
 
 

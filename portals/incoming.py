@@ -32,6 +32,14 @@ class Incoming:
     form: dict[str, Any]
 
 
+def query(request: HttpRequest) -> dict[str, Any]:
+    """The query string alone, {} where it is too large: for the answer to a form that can't be read."""
+    try:
+        return php_form.parse(request.META.get("QUERY_STRING", "").encode("latin-1", "replace"))
+    except php_form.FormTooBig:
+        return {}
+
+
 def read(request: HttpRequest) -> Incoming:
     """The query string and the posted form. Raises BadForm (413 too large, 415 no form, 400 unreadable)."""
     most: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -53,8 +61,8 @@ def read(request: HttpRequest) -> Incoming:
             raise BadForm(415, _("Post a form: application/x-www-form-urlencoded."))
         if len(body) > most:
             raise too_big
-        query = php_form.parse(request.META.get("QUERY_STRING", "").encode("latin-1", "replace"))
-        return Incoming(query, php_form.parse(body, request.encoding or "utf-8"))
+        told = php_form.parse(request.META.get("QUERY_STRING", "").encode("latin-1", "replace"))
+        return Incoming(told, php_form.parse(body, request.encoding or "utf-8"))
     except (RequestDataTooBig, php_form.FormTooBig):
         raise too_big from None
     except (UnreadablePostError, SuspiciousOperation, OSError):

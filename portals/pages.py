@@ -46,21 +46,38 @@ class PortalForm(View):
             return _away(request)
 
     def _answered(self, request: HttpRequest, application: Application) -> HttpResponseBase:
-        if request.method != "POST":
-            return frame.page(
-                request,
-                _("This address is opened by Bitrix24, inside the portal."),
-                title=application.name,
-                status=405,
-            )
-        try:
-            told = incoming.read(request)
-            with translation.override(frame.language_of(told.query)):
+        query = incoming.query(request)
+        with translation.override(frame.language_of(query)):
+            if request.method != "POST":
+                sentence = _("This address is opened by Bitrix24, inside the portal.")
+                return frame.page(request, sentence, title=application.name, status=405)
+            form: dict[str, Any] = {}
+            try:
+                told = incoming.read(request)
+                form = told.form
                 return self.answer(request, application, told)
-        except BadForm as error:
-            return HttpResponse(error.sentence, status=error.status, content_type="text/plain; charset=utf-8")
-        except BadClaim as error:
-            return HttpResponse(str(error), status=400, content_type="text/plain; charset=utf-8")
+            except BadForm as error:
+                return self.bad(request, application, query, form, error.sentence, error.status)
+            except BadClaim as error:
+                return self.bad(request, application, query, form, str(error), 400)
+
+    def bad(
+        self,
+        request: HttpRequest,
+        application: Application,
+        query: dict[str, Any],
+        form: dict[str, Any],
+        sentence: str,
+        status: int,
+    ) -> HttpResponse:
+        """For a person in the portal's frame a page of it; an event is answered a line of text."""
+        if self.is_event(form):
+            return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+        origin = frame.claimed_origin(query)
+        return frame.page(request, sentence, title=application.name, origin=origin, status=status)
+
+    def is_event(self, form: dict[str, Any]) -> bool:
+        return bool(events.name_of(form))
 
     def answer(self, request: HttpRequest, application: Application, told: Incoming) -> HttpResponse:
         raise Http404
@@ -68,6 +85,9 @@ class PortalForm(View):
 
 class EventsView(PortalForm):
     """`/b24/APP/events/`: answers a line of text; 403 where an event is not this portal's."""
+
+    def is_event(self, form: dict[str, Any]) -> bool:
+        return True
 
     def answer(self, request: HttpRequest, application: Application, told: Incoming) -> HttpResponse:
         if not events.name_of(told.form):
