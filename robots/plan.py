@@ -137,7 +137,9 @@ def make_plan(
     steps = [_step(portal, wish, holding, wish.robot.code in adopt) for wish in wishes]
     for step in steps:
         step.owned = owns(step.wish.registration, step.kind)
-    return PortalPlan(portal, steps, list(foreign))
+    # What is taken over is told by its step.
+    taken = {step.code for step in steps if step.code in adopt and step.action in CHANGING}
+    return PortalPlan(portal, steps, [(kind, code) for kind, code in foreign if code not in taken])
 
 
 def _step(portal: Portal, wish: Wish, holding: Holding, adopting: bool) -> Step:
@@ -162,10 +164,15 @@ def _step(portal: Portal, wish: Wish, holding: Holding, adopting: bool) -> Step:
     if old is not None and there == wish.version.kind and dump(old) == dump(new):
         return Step(wish, Action.NOTHING, there, old, new)
     changes = diff(old, new)
+    adopted = ""
+    if not owns(wish.registration, there):
+        adopted = _("Adopted: every field is set or cleared, and the handler moves here.")
     why = _replaced_because(wish, there, old, new)
     if why:
-        return Step(wish, Action.REPLACE, there, old, new, changes, why)
-    if old is None:
+        return Step(wish, Action.REPLACE, there, old, new, changes, f"{adopted} {why}".strip())
+    if adopted:
+        why = adopted
+    elif old is None:
         why = _("What the portal holds is not known: every field is set or cleared.")
     return Step(wish, Action.UPDATE, there, old, new, changes, why)
 

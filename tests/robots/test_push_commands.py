@@ -92,6 +92,12 @@ def test_s5_adopt_takes_over_what_was_foreign(lab: PortalLab) -> None:
     status, out = run("push_robots")
     assert status == 1
     assert "foreign robot ours: never pushed by us" in out
+    status, out = run("push_robots", dry_run=True, adopt=["ours"])
+    assert status == 3
+    told = [line for line in out.splitlines() if "ours" in line and not line.startswith("    ")]
+    assert told == [
+        "  update ours version 1: Adopted: every field is set or cleared, and the handler moves here."
+    ], "told once"
     assert run("push_robots", adopt=["ours"])[0] == 0
     assert "/handler/?v=" in lab.there()["ours"]["handler"]
     assert run("check_robots")[0] == 0
