@@ -181,7 +181,7 @@ class Migration(migrations.Migration):
                 ('received_at', models.DateTimeField(verbose_name='received')),
                 ('tries', models.PositiveSmallIntegerField(default=0, verbose_name='tries')),
                 ('next_try_at', models.DateTimeField(blank=True, null=True, verbose_name='next try')),
-                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
+                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended at')),
                 ('error', models.CharField(blank=True, max_length=300, verbose_name='error')),
                 ('application', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='portals.application', verbose_name='application')),
             ],
