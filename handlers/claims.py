@@ -34,8 +34,8 @@ class Claim:
 class Settlement:
     """How a claimed row goes on: from state `was` to `state`.
 
-    `delay` seconds until it is due; `ended`, `computed`, `sent`, `confirmed`, `released` stamp the time, `seen`
-    that the portal listed the process;
+    `delay` seconds until it is due (None: as it was, for a row that has not begun and keeps its place); `ended`,
+    `computed`, `sent`, `confirmed`, `released` stamp the time, `seen` that the portal listed the process;
     `confirm_in` seconds until a look or repeat is owed (None: none); `result` and `lines` are stored where none is
     yet: a token has one result for ever.
     """
@@ -45,7 +45,7 @@ class Settlement:
     was: str
     state: str
     cause: str = ""
-    delay: float = 0.0
+    delay: float | None = 0.0
     computed: bool = False
     sent: bool = False
     ended: bool = False
@@ -118,7 +118,7 @@ def settle(settlements: list[Settlement]) -> set[int]:
     data = json.dumps([asdict(settlement) for settlement in settlements], ensure_ascii=False)
     row = (
         f"UPDATE {_ROW} SET state = v.state, cause = v.cause, lease_until = NULL, owner = '',"
-        f" due_at = {after_sql(vendor, 'v.delay')},"
+        f" due_at = COALESCE({after_sql(vendor, 'v.delay')}, {_ROW}.due_at),"
         f" computed_at = CASE WHEN v.computed THEN {now} ELSE computed_at END,"
         f" sent_at = CASE WHEN v.sent THEN {now} ELSE sent_at END,"
         " sends = sends + CASE WHEN v.sent THEN 1 ELSE 0 END,"

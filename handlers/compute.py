@@ -1,14 +1,18 @@
 """From a received call to its one result: claims a unit of rows, has the runner compute them one by one.
 
 A unit is rows of one portal and one robot, bounded in number and time, so that neither a burst nor a slow robot
-delays another portal's call by more than one unit.
+delays another portal's call by more than one unit. Where one row runs long, what of its unit has not begun is
+given back meanwhile, each at its former place: another child may take it.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -37,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 UNIT_ROWS = 50
 UNIT_SECONDS = 0.5
+# A unit that still runs begins no other row: what is left of it would wait for nothing.
+_RUNS_LONG = 2 * UNIT_SECONDS
 # Results are written together, at the latest this long after the first of them.
 _FLUSH_SECONDS = 0.2
 _FLUSH_ROWS = 25
@@ -100,8 +106,12 @@ def _work_group(portal_id: int, code: str) -> bool:
             # There is more than one unit of it: another child may help.
             wake("compute")
         portal = Portal.objects.select_related("application").get(pk=portal_id)
-        with Keeper(lambda: (claims.renew(rows), robot_place.renew(slots.SECONDS))):
-            ready = _compute_unit(portal, rows)
+        unit = _Unit(rows)
+        keep = Keeper(
+            lambda: (claims.renew(rows), robot_place.renew(slots.SECONDS)), unit.runs_long, _RUNS_LONG
+        )
+        with keep:
+            ready = _compute_unit(portal, unit)
     finally:
         robot_place.release()
     if ready:
@@ -110,44 +120,97 @@ def _work_group(portal_id: int, code: str) -> bool:
     return True
 
 
-def _compute_unit(portal: Portal, rows: list[Claim]) -> bool:
-    """Computes until the unit's time is over and gives the rest back; whether anything is ready to be sent."""
-    loaded = _load(rows)
+class _Unit:
+    """Claimed rows, taken one by one for UNIT_SECONDS in the order in which they came due, and what became of them."""
+
+    def __init__(self, rows: list[Claim]) -> None:
+        self.loaded = _load(rows)
+        known = [claim for claim in rows if claim.id in self.loaded]
+        known.sort(key=lambda claim: (self.loaded[claim.id].invocation.due_at, claim.id))
+        self.any_ready = False
+        self._left = deque(known)
+        self._begun = False
+        self._done: list[Settlement] = []
+        self._notes: list[Note] = []
+        self._flushed = time.monotonic()
+        # The thread that computes and the one that looks whether it runs long exclude each other: a row that
+        # was begun is never given back.
+        self._lock = threading.Lock()
+
+    def rows(self) -> Iterator[Claim]:
+        """Each row to be begun, the first in any case; at the end all are settled or given back."""
+        began = time.monotonic()
+        first = True
+        while first or time.monotonic() - began <= UNIT_SECONDS:
+            first = False
+            with self._lock:
+                if not self._left:
+                    break
+                claim = self._left.popleft()
+                self._begun = True
+            yield claim
+        with self._lock:
+            self._write()
+            self._give_back()
+
+    def settle(self, settlement: Settlement, notes: list[Note]) -> None:
+        """Written with others, soon."""
+        with self._lock:
+            self._done.append(settlement)
+            self._notes += notes
+            self.any_ready = self.any_ready or settlement.state == "ready"
+            if len(self._done) >= _FLUSH_ROWS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
+                self._write()
+
+    def runs_long(self) -> None:
+        """For another thread: results are written, and what has not begun is for anybody, though a row still runs."""
+        with self._lock:
+            self._write()
+            # On a machine too slow to begin one, the rows would go round for ever.
+            given_back = self._begun and self._give_back()
+            ready = self.any_ready
+        if given_back:
+            wake("compute")
+        if ready:
+            wake("deliver")
+
+    def _write(self) -> None:
+        _flush(self._done, self._notes)
+        self._flushed = time.monotonic()
+
+    def _give_back(self) -> bool:
+        """Not charged, each at its former place."""
+        claims.settle(
+            [Settlement(claim.id, claim.fence, "computing", "received", delay=None) for claim in self._left]
+        )
+        given_back = bool(self._left)
+        self._left.clear()
+        return given_back
+
+
+def _compute_unit(portal: Portal, unit: _Unit) -> bool:
+    """Computes until the unit's time is over; whether anything is ready to be sent."""
     own_settings = portal_settings(portal)
-    began, flushed = time.monotonic(), time.monotonic()
-    done: list[Settlement] = []
-    notes: list[Note] = []
-    any_ready = False
     now = db_now()
-    for place, claim in enumerate(rows):
-        row = loaded.get(claim.id)
-        if row is None:
-            continue
-        if place and time.monotonic() - began > UNIT_SECONDS:
-            done.append(Settlement(claim.id, claim.fence, "computing", "received"))
-            continue
+    for claim in unit.rows():
+        row = unit.loaded[claim.id]
         if row.invocation.deadline is not None and row.invocation.deadline <= now:
-            done.append(Settlement(claim.id, claim.fence, "computing", "expired", "wait_over", ended=True))
+            unit.settle(
+                Settlement(claim.id, claim.fence, "computing", "expired", "wait_over", ended=True), []
+            )
             continue
         if not claims.start(claim):
             continue
         failpoint("compute.started")
         try:
-            settlement, said = _compute_row(portal, claim, row, own_settings)
+            settlement, notes = _compute_row(portal, claim, row, own_settings)
             failpoint("compute.run")
         except RunnerUnavailable as error:
             log.error("no runner", error=str(error))
-            done.append(Settlement(claim.id, claim.fence, "computing", "received", delay=5.0))
-            notes.append(Note(claim.id, "compute", "runner_unavailable", str(error)))
-            continue
-        done.append(settlement)
-        notes += said
-        any_ready = any_ready or settlement.state == "ready"
-        if len(done) >= _FLUSH_ROWS or time.monotonic() - flushed > _FLUSH_SECONDS:
-            _flush(done, notes)
-            flushed = time.monotonic()
-    _flush(done, notes)
-    return any_ready
+            settlement = Settlement(claim.id, claim.fence, "computing", "received", delay=5.0)
+            notes = [Note(claim.id, "compute", "runner_unavailable", str(error))]
+        unit.settle(settlement, notes)
+    return unit.any_ready
 
 
 def _flush(done: list[Settlement], notes: list[Note]) -> None:

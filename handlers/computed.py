@@ -18,6 +18,9 @@ TRIES = {"process_died": 3, "memory": 2, "time_limit": 2, "robot_error": 3}
 # Where the robot itself says that what it met passes (a portal's limit, say).
 TRIES_PASSING = 8
 _DELAYS = (1.0, 5.0, 15.0, 60.0, 120.0, 300.0)
+# What took a place for a minute, or a machine's memory, lets others go before it takes them again.
+_COSTLY = {"time_limit", "memory"}
+_DELAY_COSTLY = 15.0
 
 
 @dataclass(slots=True)
@@ -43,7 +46,10 @@ def settlement_of(
     note = Note(claim.id, "compute", outcome.cause, outcome.sentence, outcome.error or None)
     tried = row.invocation.tries + 1
     if tried < _tries_of(version, outcome):
-        delay = _DELAYS[min(tried, len(_DELAYS)) - 1] * (1 + jitter / 2)
+        delay = _DELAYS[min(tried, len(_DELAYS)) - 1]
+        if outcome.cause in _COSTLY:
+            delay = max(delay, _DELAY_COSTLY)
+        delay *= 1 + jitter / 2
         again = Settlement(
             claim.id, claim.fence, "computing", "received", delay=max(delay, outcome.retry_after or 0.0)
         )

@@ -14,5 +14,5 @@ def wake_when_due(settlements: Iterable[Settlement]) -> None:
     """A hint like every wake-up: lost with this process, the sweep finds the row."""
     for settlement in settlements:
         queue = _QUEUES.get(settlement.state)
-        if queue is not None and settlement.delay > 0:
+        if queue is not None and settlement.delay:
             wake_later(queue, settlement.delay)

@@ -17,11 +17,14 @@ EVERY = 5.0
 class Keeper:
     """`with Keeper(renew):` calls `renew()` every EVERY seconds in a thread of its own, from EVERY on.
 
-    Work that ends sooner costs a thread and no statement.
+    Work that ends sooner costs a thread and no statement. `late()` is called once, where the work still runs
+    `after` seconds from its beginning.
     """
 
-    def __init__(self, renew: Callable[[], object]) -> None:
-        self._renew = renew
+    def __init__(
+        self, renew: Callable[[], object], late: Callable[[], object] | None = None, after: float = 0.0
+    ) -> None:
+        self._renew, self._late, self._after = renew, late, after
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -37,12 +40,17 @@ class Keeper:
 
     def _run(self) -> None:
         try:
+            if self._late is not None and not self._over.wait(self._after):
+                self._call(self._late, "what has not begun could not be given back")
             while not self._over.wait(EVERY):
-                try:
-                    self._renew()
-                except Exception:
-                    # The lease may run out now; the fence keeps that harmless.
-                    log.exception("a lease could not be renewed")
-                    close_old_connections()
+                # The lease may run out now; the fence keeps that harmless.
+                self._call(self._renew, "a lease could not be renewed")
         finally:
             connection.close()
+
+    def _call(self, what: Callable[[], object], failed: str) -> None:
+        try:
+            what()
+        except Exception:
+            log.exception(failed)
+            close_old_connections()

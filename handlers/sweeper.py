@@ -82,7 +82,7 @@ def _take_up_expired() -> None:
                 )
                 notes.append(Note(claim.id, "compute", "worker_lost", "The worker that computed it died."))
             else:
-                done.append(Settlement(claim.id, claim.fence, "computing", "received"))
+                done.append(Settlement(claim.id, claim.fence, "computing", "received", delay=None))
         ours = claims.settle(done)
         failpoint("sweep.settled")
         attempts.write([note for note in notes if note.invocation_id in ours])

@@ -127,7 +127,7 @@ def test_what_a_unit_has_no_time_for_goes_back(
         post(portal, version=version.pk)
     monkeypatch.setattr(compute, "UNIT_SECONDS", -1.0)
     rows = claims.claim("state = 'received' ORDER BY id", [], "computing", 3)
-    compute._compute_unit(Portal.objects.get(), rows)
+    compute._compute_unit(Portal.objects.get(), compute._Unit(rows))
     states = list(Invocation.objects.order_by("id").values_list("state", "tries"))
     assert states == [("ready", 1), ("received", 0), ("received", 0)]
 
