@@ -166,6 +166,7 @@ def story_context(call: Invocation) -> dict[str, Any]:
         "moments": timeline.story(call, attempts),
         "inputs": values_shown.inputs_of(call),
         "outputs": values_shown.outputs_of(call),
+        "no_outputs": values_shown.no_outputs(call),
         "result_log": result.get("log"),
         "lines": values_shown.lines_of(call),
         "trial_fields": values_shown.trial_fields(call),

@@ -13,7 +13,7 @@ from django.utils.formats import localize, number_format
 from django.utils.translation import gettext as _
 
 from handlers.clock_words import clock, day
-from handlers.models import Invocation
+from handlers.models import OPEN_STATES, Invocation
 from robots.texts import in_language
 from robots.types import typed_inputs
 
@@ -114,6 +114,15 @@ def outputs_of(invocation: Invocation) -> Values:
             )
         )
     return Values(rows)
+
+
+def no_outputs(invocation: Invocation) -> str:
+    """Why there are no outputs to be shown."""
+    if result_of(invocation):
+        return _("The result has no values.")
+    if invocation.state in OPEN_STATES:
+        return _("There is no result yet.")
+    return _("There is no result: the call ended without one, or its contents were purged.")
 
 
 def trial_fields(invocation: Invocation) -> list[tuple[str, str]]:

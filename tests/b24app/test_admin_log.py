@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from handlers import log_pages
-from handlers.models import Attempt, Confirmation, State
+from handlers.models import Attempt, Confirmation, InvocationBody, RefusedCall, State
 from portals.models import Portal
 from robots.models import Registration
 from tests.b24app.people import signed_in
@@ -51,6 +51,32 @@ def test_a_call_is_found_by_document_process_number_and_robot(auditor):
     assert lead.pk in listed(auditor, q=f"#{lead.pk}")
     assert listed(auditor, q="DEAL_4") == []
     assert listed(auditor, q="9" * 19) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "words"),
+    [
+        (State.RECEIVED, "", "There is no result yet."),
+        (State.FAILED, "", "There is no result: the call ended without one"),
+        (State.DELIVERED, '{"values": {}}', "The result has no values."),
+    ],
+)
+def test_a_call_without_outputs_says_why(auditor, state, result, words):
+    call = InvocationFactory(state=state)
+    InvocationBody.objects.update_or_create(invocation=call, defaults={"result": result})
+    assert words in auditor.get(f"{LOG}{call.pk}/change/").content.decode()
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "it was no form"), ("ru", "это была не форма")])
+def test_a_refused_call_tells_its_reason_in_words_and_what_the_caller_was_told(auditor, language, words):
+    refused = RefusedCall.objects.create(
+        at=timezone.now(), reason="type_wrong", member_id="a" * 32, sentence="Send the form as that."
+    )
+    more = {"HTTP_ACCEPT_LANGUAGE": language}
+    listed = auditor.get("/admin/handlers/refusedcall/", **more).content.decode()
+    assert words in listed and "type_wrong</" not in listed
+    page = auditor.get(f"/admin/handlers/refusedcall/{refused.pk}/change/", **more).content.decode()
+    assert words in page and "Send the form as that." in page
 
 
 def test_documents_of_smart_processes_are_found_by_their_number(auditor):

@@ -14,7 +14,7 @@ from b24app.alarm import Alarm, Kind
 from b24app.alarm_book import Entry, FileBook
 from handlers import spool
 from handlers.models import Confirmation, RefusedCall, State
-from portals.models import Portal
+from portals.models import PendingInstallation, Portal
 from robots.models import Robot
 from robots.publish import publish
 from tests.b24app.people import signed_in
@@ -57,6 +57,43 @@ def test_every_line_leads_to_as_many_rows_as_it_counts():
     for need in needs:
         rows = client.get(need.href).context["cl"].result_list
         assert need.words.startswith(str(len(rows))), need
+
+
+def test_installations_that_wait_and_those_that_came_to_nothing_are_told_apart():
+    client = signed_in("auditors")
+    now = timezone.now()
+    application = PortalFactory().application
+    rows = [("waiting", 0, "now"), ("refused", 0, "forged"), ("given_up", 400, "promised")]
+    for number, (state, tries, member) in enumerate(rows):
+        ended = None if state == "waiting" else now
+        PendingInstallation.objects.create(
+            application=application,
+            member_id=member,
+            claim_hash=bytes([number] * 32),
+            application_token_hash=b"",
+            way="frame",
+            state=state,
+            received_at=now,
+            tries=tries,
+            next_try_at=now,
+            ended_at=ended,
+            error="The token server does not confirm it (invalid_grant).",
+        )
+    needs = client.get("/admin/").context["needs"]
+    assert [(need.tone, need.words) for need in needs] == [
+        ("warn", "1 installation is not verified yet"),
+        ("warn", "2 installations were refused or given up"),
+    ]
+    shown = [client.get(need.href).context["cl"].result_list for need in needs]
+    assert [{row.member_id for row in rows} for rows in shown] == [{"now"}, {"forged", "promised"}]
+    row = PendingInstallation.objects.get(member_id="promised")
+    for language, to_do in (("en", "install it again"), ("ru", "установите его заново")):
+        path = f"/admin/portals/pendinginstallation/{row.pk}/change/"
+        page = client.get(path, HTTP_ACCEPT_LANGUAGE=language).content.decode()
+        assert to_do in page and "invalid_grant" in page
+    row.delete()
+    # What anybody can send is no more than said.
+    assert client.get("/admin/").context["needs"][-1].tone == "info"
 
 
 def test_a_late_queue_is_told():
