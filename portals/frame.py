@@ -62,4 +62,5 @@ def page(
     # The header above is the newer one and knows origins; X-Frame-Options knows none.
     response.xframe_options_exempt = True
     response["Cache-Control"] = "no-store"
+    response["Content-Language"] = translation.get_language()
     return response

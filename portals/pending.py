@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import translation
 
 from portals import lease, verify
@@ -74,18 +74,29 @@ def refused(application: Application, told: Claim, sentence: str) -> None:
         if _minute[1] > _REFUSED_A_MINUTE:
             return
     moment = db_now()
+    ended = {
+        "state": _State.REFUSED,
+        "claim": "",
+        "next_try_at": None,
+        "ended_at": moment,
+        "error": sentence[:300],
+    }
+    kept = PendingInstallation.objects.filter(
+        application=application, member_id=told.member_id, claim_hash=bytes.fromhex(told.brought)
+    )
+    # One that was to be finished by itself has been tried once more.
+    if kept.filter(state=_State.WAITING).update(**ended, tries=F("tries") + 1):
+        return
     PendingInstallation.objects.update_or_create(
         application=application,
         member_id=told.member_id,
         claim_hash=bytes.fromhex(told.brought),
-        defaults={"state": _State.REFUSED, "claim": "", "ended_at": moment, "error": sentence[:300]},
+        defaults=ended,
         create_defaults={
+            **ended,
             "application_token_hash": keyed_hash(told.application_token),
             "way": told.way,
-            "state": _State.REFUSED,
             "received_at": moment,
-            "ended_at": moment,
-            "error": sentence[:300],
         },
     )
 

@@ -207,6 +207,34 @@ def test_s3_calls_of_an_installation_that_waits_for_the_token_server_are_kept(
     assert Invocation.objects.get().portal.member_id == "e" * 32
 
 
+@pytest.mark.contract("3.17")
+def test_s3_calls_of_an_installation_that_came_to_nothing_are_told_of_as_refused(
+    portal: Portal, version: RobotVersion
+) -> None:
+    from portals.clock import db_now
+
+    PendingInstallation.objects.create(
+        application=portal.application,
+        member_id="e" * 32,
+        claim_hash=b"x" * 32,
+        application_token_hash=keyed_hash("token-to-come"),
+        way="frame",
+        claim="{}",
+        received_at=db_now(),
+        next_try_at=db_now(),
+    )
+    to_come = {"auth[member_id]": "e" * 32, "auth[application_token]": "token-to-come"}
+    assert post(portal, version=version.pk, **to_come).status_code == 200
+    PendingInstallation.objects.update(state="refused", claim="", next_try_at=None, ended_at=db_now())
+    drain.tend()
+    assert spool.held().calls == 0
+    noted = RefusedCall.objects.get()
+    assert (noted.member_id, noted.reason, noted.robot_code) == ("e" * 32, "portal_unknown", "double")
+    assert noted.sentence == "This portal has not installed the application here."
+    # The next one is refused at the door.
+    assert post(portal, version=version.pk, **to_come).status_code == 403
+
+
 def test_threads_that_wait_share_one_write(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 

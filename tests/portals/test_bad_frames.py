@@ -37,6 +37,7 @@ def test_a_bad_form_is_told_inside_the_frame(page, language, body, kind, status,
     assert told["Content-Type"].startswith("text/html")
     assert told["Content-Security-Policy"] == "frame-ancestors https://client.bitrix24.ru"
     assert "X-Frame-Options" not in told
+    assert told["Content-Language"] == language
 
 
 @pytest.mark.parametrize("page", ["events/", "install/"])

@@ -246,6 +246,17 @@ def test_s3_a_form_that_came_to_nothing_may_come_again(world, installed):
     assert not PendingInstallation.objects.exists()
 
 
+def test_s3_a_kept_installation_whose_form_comes_again_and_is_refused_is_told_of(world):
+    world.sandbox.post("servers/west/faults", kind="down_after", count=1)
+    world.install(way="event")
+    row = PendingInstallation.objects.get()
+    told = claim.Claim.load(row.claim)
+    assert install.receive(world.application, told).result == "refused"
+    row.refresh_from_db()
+    assert (row.state, row.claim, row.next_try_at) == ("refused", "", None)
+    assert figures.ended_installations() == (1, 1), "it had been told that there is nothing to do"
+
+
 def test_s3_an_installation_that_is_refused_at_once_is_told_of_and_a_flood_is_bounded(world, monkeypatch):
     monkeypatch.setattr(pending, "_minute", (0, 0))
     monkeypatch.setattr(pending, "_REFUSED_A_MINUTE", 5)
