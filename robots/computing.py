@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from django.utils.translation import gettext as _
 
@@ -25,13 +24,13 @@ from robots.compute import (
     Result,
     find_type,
 )
+from robots.hiding import Scrubber
 from robots.job import Job, Outcome
 from robots.types import InputError, OutputError, typed_inputs, wire_outputs
 
 MAX_LINES = 50
 MAX_LOG = 4_000
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_SHORTEST_SCRUBBED = 3  # a shorter setting would tear holes into every text
 
 
 class NoSettings(Mapping[str, str]):
@@ -95,7 +94,7 @@ def _call(job: Job, client: PortalClient, hide: Scrubber, say_line: Callable[[st
         nonlocal said
         said += 1
         if said <= MAX_LINES:
-            say_line(hide(text[:MAX_LOG]))
+            say_line(hide.cut(text, MAX_LOG))
 
     settings: Mapping[str, str] = NoSettings() if job.trial else MappingProxyType(job.settings)
     portal = CallPortal(client, settings, job.domain, job.member_id, job.zone)
@@ -111,28 +110,8 @@ def _checked(job: Job, result: object, hide: Scrubber) -> Outcome:
     if result.log is not None and not isinstance(result.log, str):
         raise OutputError("", _("The result's log must be text, not %s.") % type(result.log).__name__)
     values = wire_outputs(job.return_properties, result.values, job.zone)
-    log = None if result.log is None else hide(result.log[:MAX_LOG])
+    log = None if result.log is None else hide.cut(result.log, MAX_LOG)
     return Outcome(True, values=values, log=log)
-
-
-class Scrubber:
-    """Text without the portal's settings in any spelling they usually get, and without what no column
-    stores."""
-
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        spellings: set[str] = set()
-        for value in settings.values():
-            if isinstance(value, str) and len(value) >= _SHORTEST_SCRUBBED:
-                spellings.update(
-                    (value, quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1])
-                )
-        # The longest first: a setting may be part of another.
-        self._spellings = sorted(spellings, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for spelling in self._spellings:
-            text = text.replace(spelling, "•••")
-        return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 def _told(error: BaseException, hide: Scrubber) -> dict[str, Any]:
@@ -144,7 +123,7 @@ def _told(error: BaseException, hide: Scrubber) -> dict[str, Any]:
     file, line = _own_line(error.__traceback__)
     return {
         "type": type(error).__name__[:200],
-        "message": hide(message[:20_000])[:2_000],
+        "message": hide.cut(message, 2_000),
         "file": file,
         "line": line,
     }

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from robots import compute
 from robots.compute import Call, CodeMissing, NotInTestRun, PortalError, Result, robot_handler
-from robots.computing import Scrubber, compute_job
+from robots.computing import compute_job
+from robots.hiding import Scrubber
 from robots.job import Job
 from tests.robots.runner_jobs import job
 
@@ -128,6 +133,56 @@ def test_scrubber_knows_the_usual_spellings() -> None:
     hide = Scrubber({"a": "very/secret key", "b": "very", "c": "x", "d": "line\nbreak"})
     said = "very/secret key very%2Fsecret%20key very%2Fsecret+key very line\\nbreak x \x00\ud800"
     assert hide(said) == "••• ••• ••• ••• ••• x ?"
+
+
+def test_scrubber_knows_encodings_and_cases() -> None:
+    secret = "Ünt/er+Secret?42"
+    hide = Scrubber({"key": secret})
+    written = [
+        secret.upper(),
+        secret.lower(),
+        quote(secret.lower(), safe=""),
+        re.sub("%..", lambda escape: escape[0].lower(), quote(secret, safe="")),
+        json.dumps(secret)[1:-1],
+        secret.encode().hex(),
+        secret.encode().hex().upper(),
+    ]
+    assert set(hide("|".join(written))) == {"•", "|"}
+
+
+@pytest.mark.parametrize("before", ["", "u:", "us:", "usr:"])
+@pytest.mark.parametrize("after", ["", "x", "xy", "xyz"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_scrubber_finds_a_setting_within_base64(before: str, after: str, encode: Any) -> None:
+    secret = "Ünt/er+Secret?>42"
+    told = Scrubber({"key": secret})(
+        f"Basic {encode(f'{before}{secret}{after}'.encode()).decode()} was refused"
+    )
+    assert told.startswith("Basic ") and told.endswith(" was refused") and "•••" in told
+    # Nothing of the value's bits is left beside what was hidden.
+    left = told[6:-12].replace("•••", "").rstrip("=")
+    assert len(left) <= len(before) * 8 // 6 - (-len(after) * 8 // 6)
+
+
+def test_a_short_setting_is_no_secret() -> None:
+    assert Scrubber({"a": "ab", "b": "abc"})("ab abc abd") == "ab ••• abd"
+
+
+@pytest.mark.parametrize("before", [3_990, 19_990])
+def test_a_setting_across_the_cut_leaves_no_beginning(before: int) -> None:
+    hide = Scrubber({"key": "the-secret-key-of-the-shop"})
+    said = hide.cut("x" * before + "the-secret-key-of-the-shop" + "y" * 100, before + 5)
+    assert "the" not in said and said.startswith("x" * 1_000)
+    many = hide.cut("the-secret-key-of-the-shop" * 1_000, 4_000)
+    assert set(many) == {"•"}
+
+
+def test_a_robots_texts_are_hidden_before_they_are_cut() -> None:
+    secret = "the-secret-key"
+    for function in ("says_much", "logs_much", "raises_much"):
+        outcome, lines, _started = run(job(function, settings={"erp_key": secret}))
+        said = f"{outcome.log} {lines} {outcome.error} {outcome.sentence}"
+        assert "x" * 1_000 in said and "the-" not in said, function
 
 
 def test_a_test_run_has_no_portal() -> None:

@@ -33,6 +33,22 @@ def facts(call: Call) -> Result:
     )
 
 
+@robot_handler("sample.says_much")
+def says_much(call: Call) -> Result:
+    return Result({}, log="x" * 3_995 + call.portal.settings["erp_key"])
+
+
+@robot_handler("sample.logs_much")
+def logs_much(call: Call) -> Result:
+    call.log("x" * 3_995 + call.portal.settings["erp_key"])
+    return Result({})
+
+
+@robot_handler("sample.raises_much")
+def raises_much(call: Call) -> Result:
+    raise ValueError("x" * 1_995 + call.portal.settings["erp_key"])
+
+
 @robot_handler("sample.rest")
 def rest(call: Call) -> Result:
     answer = call.portal.client.call("crm.deal.get", {"id": 5, "sum": Decimal("1.10")})
