@@ -122,7 +122,7 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
         "CELERY_BROKER_URL": f"filesystem://{KEPT / 'broker'}",
         "SPOOL_DIR": str(KEPT / "spool"),
         "ROBOT_APPS": "demo.demo_robots",
-        "B24_OAUTH_URLS": f"{sandbox}/oauth-west",
+        "B24_OAUTH_URLS": f"{sandbox}/oauth-west,{sandbox}/oauth-ru",
         "B24_JS_URL": f"{sandbox}/api/v1/",
         "B24_ALLOW_HTTP": "on",
         "PYTHONUNBUFFERED": "1",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.system.processes import MARK, Process, free_port, marked, until
 
@@ -71,6 +72,14 @@ def test_it_stays_up_until_it_is_told_and_ends_all(demo: Demo) -> None:
     process.until_answers(lambda: "Ctrl-C ends everything." in process.log.read_text(), "the demo is up")
     told = process.log.read_text()
     assert "admin, password " in told and f":{demo.environment['PORT']}/admin/" in told
+    # A portal of the other region names the other token server.
+    control = f"http://127.0.0.1:{demo.environment['SANDBOX_PORT']}/control"
+    for path, body in (
+        ("portals", {"name": "gamma", "server": "ru"}),
+        ("portals/gamma/install", {"client_id": "app.demo", "way": "frame"}),
+    ):
+        answer = requests.post(f"{control}/{path}", json=body, timeout=60)
+        assert answer.json().get("status", 200) == 200, answer.text
     process.signal(signal.SIGINT)
     assert process.wait(25) == 0
     assert demo.left() == []
