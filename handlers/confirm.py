@@ -2,7 +2,9 @@
 
 A look asks for up to 50 processes in one command that rides in a batch. Whether a portal takes a list of ids is
 proved by a *witness*: a process whose result goes out in the very batch, asked for before that; as long as it is
-saved it must be listed. Until some asked-for process was listed, "not listed" proves nothing here.
+saved it must be listed. Without one the longest owed process is asked for once more, by its id alone: where that
+lists it and the list does not, a list is not understood. Until some asked-for process was listed, "not listed"
+proves nothing here.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ METHOD = "bizproc.workflow.instances"
 MOST = 50
 # Commands of a request that look, where the account is calm.
 _COMMANDS = 10
+# The key of the command that asks for one process by its id alone.
+_ALONE = "alone"
 # A look that proved nothing is tried again later and later, at most this often apart.
 _AGAIN = 60.0
 # Repeats to a process that stands still: from the second on it is an alarm, after the last nothing is sent.
@@ -71,7 +75,7 @@ def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
 def places(portal: Portal, owed: int, calm: bool) -> int:
     """Commands kept free for looks in the next request: in a burst at most one in twenty."""
     if portal.instances == Portal.Instances.UNKNOWN:
-        return 1
+        return 2
     if portal.instances == Portal.Instances.ABSENT:
         return 1 if owed else 0
     a_command = 1 if portal.instances == Portal.Instances.SINGLE else MOST
@@ -99,6 +103,9 @@ def compose(portal: Portal, rows: list[Invocation], going_out: list[Invocation],
     for place in range(min(room, -(-len(ids) // a_command))):
         asked: Any = ids[place] if a_command == 1 else ids[place * MOST : (place + 1) * MOST]
         look.commands[f"w{place}"] = (METHOD, {"SELECT": select, "FILTER": {"ID": asked}, "start": -1})
+    if portal.instances == Portal.Instances.UNKNOWN and look.rows and not look.witnesses:
+        alone = {"ID": look.rows[0].workflow_id}
+        look.commands[_ALONE] = (METHOD, {"SELECT": select, "FILTER": alone, "start": -1})
     return look
 
 
@@ -127,7 +134,11 @@ def read(
         return verdict
     listed, only_asked = _listed(look, results)
     trusted = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
-    if listed and only_asked and not trusted:
+    alone = set(listed) - set(_listed(look, {**results, _ALONE: []})[0])
+    if alone and only_asked:
+        # By its id alone it is listed, among others not. (One that was saved between the two costs commands only.)
+        verdict.instances = Portal.Instances.SINGLE
+    elif listed and only_asked and not trusted:
         verdict.instances, trusted = Portal.Instances.LIST, True
     if not only_asked or _witness_missing(look, listed, now):
         # The filter is not understood: one id a command, and where that fails too, not at all.

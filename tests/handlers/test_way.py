@@ -181,6 +181,24 @@ def test_s7_a_filter_that_is_not_understood_never_sends_for_ever(
     assert rig.stats()["waiting"] == 0
 
 
+@pytest.mark.contract("7.15")
+def test_s7_a_lonely_lost_result_is_found_where_a_list_of_ids_is_not_understood(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = make_rig(ids_filter="none", save=4)
+    rig.robot()
+    number = rig.run()
+    arrived()
+    rig.work()
+    assert rig.process(number)["state"] != "finished"
+    later(31, settings, rig)
+    # The look finds it lost, and it is sent again at once.
+    rig.work()
+    rig.work()
+    finished(rig, number)
+    assert Portal.objects.get().instances == Portal.Instances.SINGLE
+
+
 @pytest.mark.contract("7.6")
 @pytest.mark.parametrize("text", [False, True])
 def test_s7_at_once_an_early_404_passes(make_rig: Callable[..., Rig], settings: Any, text: bool) -> None:
