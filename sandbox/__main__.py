@@ -121,6 +121,7 @@ def main(argv: list[str] | None = None) -> int:
     for server in servers:
         server.shutdown()
     world.clock.stop()
+    courier.stop()
     keeper.stop()
     return 0
 

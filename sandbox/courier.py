@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 FRESH_SECONDS = 1.0
+# A stop waits this long for answers that are on their way.
+STOP_SECONDS = 2.0
 
 
 @dataclass
@@ -45,6 +47,9 @@ class Courier:
         self.tls = tls or ssl.create_default_context()
         self._queue: queue.SimpleQueue[Post | None] = queue.SimpleQueue()
         self._local = threading.local()
+        self._sending = 0
+        self._stopped = False
+        self._moved = threading.Condition()
         for number in range(threads):
             threading.Thread(target=self._run, name=f"courier-{number}", daemon=True).start()
 
@@ -61,17 +66,33 @@ class Courier:
             while True:
                 self._queue.get_nowait()
 
+    def stop(self) -> None:
+        """Begins nothing more; what was begun has STOP_SECONDS to be answered."""
+        with self._moved:
+            self._stopped = True
+            self._moved.wait_for(lambda: self._sending == 0, STOP_SECONDS)
+
     def _run(self) -> None:
         while True:
             item = self._queue.get()
-            if item is None:
-                return
+            with self._moved:
+                if item is None or self._stopped:
+                    return
+                self._sending += 1
             try:
-                form = item.form()
-            except Exception as error:  # one form that cannot be made must not end a thread of the queue
-                item.done(Delivery(0, 0, f"not sent: {type(error).__name__}"))
-                continue
-            item.done(self.deliver(item.url, form, item.timeout))
+                self._deliver(item)
+            finally:
+                with self._moved:
+                    self._sending -= 1
+                    self._moved.notify_all()
+
+    def _deliver(self, item: Post) -> None:
+        try:
+            form = item.form()
+        except Exception as error:  # one form that cannot be made must not end a thread of the queue
+            item.done(Delivery(0, 0, f"not sent: {type(error).__name__}"))
+            return
+        item.done(self.deliver(item.url, form, item.timeout))
 
     def deliver(self, url: str, form: str, timeout: float = 10.0) -> Delivery:
         """One POST in this thread, with no redirect followed and nothing sent twice."""

@@ -34,11 +34,31 @@ class HandlerCalls:
         late = struck["call_late"].seconds if "call_late" in struck else 0.0
         for _ in range(times):
             self.world.count(portal, "queued")
+            step.queued += 1
             post = self._post(portal, install, robot, process, position)
             if late:
                 self.world.clock.at(self.world.clock.now() + late, partial(self.courier.post, post))
             else:
                 self.courier.post(post)
+
+    def send_left(self) -> None:
+        """What was in the queue at the stop, once more into it; the caller holds the world's lock."""
+        for portal in self.world.state.portals.values():
+            for process in portal.processes.values():
+                for position, step in enumerate(process.steps):
+                    if step.queued:
+                        self._send_left(portal, process, position)
+
+    def _send_left(self, portal: Portal, process: Process, position: int) -> None:
+        step = process.steps[position]
+        install = portal.installs.get(step.client_id)
+        robot = install.robots.get(step.code) if install else None
+        if install is None or robot is None:
+            step.queued, step.handler_error = 0, "left in the queue at the stop, and its robot is gone"
+            return
+        for _ in range(step.queued):
+            self.world.count(portal, "queued")
+            self.courier.post(self._post(portal, install, robot, process, position))
 
     def _post(
         self, portal: Portal, install: Install, robot: Registered, process: Process, position: int
@@ -47,6 +67,8 @@ class HandlerCalls:
 
         def form() -> str:
             with self.world.lock:
+                # From here on it counts as sent: the platform never sends a call twice.
+                process.steps[position].queued -= 1
                 return php_forms.encode(self.form(portal, install, robot, process, position))
 
         return Post(

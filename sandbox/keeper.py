@@ -27,7 +27,7 @@ class Keeper:
         self._writing = threading.Lock()
 
     def restore(self) -> None:
-        """The stored state with its timers; calls that were in the queue are lost, as in life."""
+        """The stored state with its timers and its queue; after a kill the queue is lost."""
         state = snapshot.read(self.folder) if self.folder else None
         if state is None:
             return
@@ -40,6 +40,10 @@ class Keeper:
                         self.world.books(portal).ended.append(process.id)
                     elif process.step.state == "waiting" and process.step.timeout > 0:
                         self.engine.schedule_timeout(portal, process)
+        # A kill from here on must not find again what is sent now.
+        self.write()
+        with self.world.lock:
+            self.engine.calls.send_left()
 
     def start(self) -> None:
         if self.folder:
@@ -50,13 +54,14 @@ class Keeper:
         self.write(last=True)
 
     def write(self, last: bool = False) -> float:
-        """Writes where something changed; gives the seconds. The last one cuts a running one short."""
-        if self.folder is None or not self.world.dirty:
+        """Writes where something changed; gives the seconds. The last one cuts a running one short, and is written in
+        any case."""
+        if self.folder is None or not (self.world.dirty or last):
             return 0.0
         started = time.monotonic()
         with self._writing:
             self.world.dirty = False
-            text = snapshot.dump(self.world, lambda: not last and self._stop.is_set())
+            text = snapshot.dump(self.world, lambda: not last and self._stop.is_set(), last)
             if not text:
                 self.world.dirty = True
                 return 0.0

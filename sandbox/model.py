@@ -107,6 +107,7 @@ class Step:
     results: list[dict[str, Any]] = field(default_factory=list)
     sends: int = 0
     lost: int = 0
+    queued: int = 0
     handler_status: int = 0
     handler_ms: int = -1
     handler_error: str = ""

@@ -22,8 +22,9 @@ SLICE = 200
 ENDED_KEPT = 500
 
 
-def dump(world: World, given_up: Callable[[], bool] = lambda: False) -> str:
-    """Everything as JSON, of ended processes the newest ENDED_KEPT; empty where it was given up on the way.
+def dump(world: World, given_up: Callable[[], bool] = lambda: False, last: bool = False) -> str:
+    """Everything as JSON, of ended processes the newest ENDED_KEPT; empty where it was given up on the way. `last`:
+    the queue stands still, so what it holds may be sent after the next start.
 
     Processes are written in slices, the lock free between them: a portal with 20,000 would else stand still.
     What moves meanwhile is in the next snapshot, or in the last one.
@@ -42,12 +43,17 @@ def dump(world: World, given_up: Callable[[], bool] = lambda: False) -> str:
             texts.append(dump_slice(world, name, part))
         texts = [text for text in texts if text]
         portals.append(f"{json.dumps(name)}:[{','.join(texts)}]")
-    return f'{{"format":{FORMAT},"state":{head},"processes":{{{",".join(portals)}}}}}'
+    told = ',"last":true' if last else ""
+    return f'{{"format":{FORMAT}{told},"state":{head},"processes":{{{",".join(portals)}}}}}'
 
 
 def chosen(portal: Portal) -> list[str]:
-    """Whoever waits, and the newest of those that ended."""
-    ended = [number for number, process in portal.processes.items() if not process.alive]
+    """Whoever waits or is still in the queue, and the newest of those that ended."""
+    ended = [
+        number
+        for number, process in portal.processes.items()
+        if not process.alive and not any(step.queued for step in process.steps)
+    ]
     left_out = set(ended[:-ENDED_KEPT])
     return [number for number in portal.processes if number not in left_out]
 
@@ -96,6 +102,11 @@ def read(folder: Path) -> State | None:
         for name, items in data["processes"].items():
             processes = [build(Process, item) for item in items]
             state.portals[name].processes = {process.id: process for process in processes}
+            if not data.get("last"):
+                # Killed: what was queued then may have been sent since, and nothing is ever sent twice.
+                for process in processes:
+                    for step in process.steps:
+                        step.queued = 0
     except (ValueError, KeyError, TypeError):
         path.replace(folder / "state.json.unreadable")
         return None

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +75,56 @@ def test_snapshot_keeps_timeouts_and_kills(start: Callable[..., Process], hub: H
     lab.sandbox = again = start("--state", str(tmp_path))
     again.post("clock", {"advance": 601})
     assert lab.ended(process)["is_timeout"] == "1"
+
+
+def queue_of_five(start: Callable[..., Process], hub: Hub, state: str, hold: threading.Event) -> Lab:
+    """A sandbox that sends one call at a time, whose first is not answered; four wait behind it."""
+    lab = Lab(start("--state", state, "--threads", "1"), hub)
+    lab.robot()
+    hub.holds[lab.handler_path] = hold
+    lab.control("burst", code="discount", count=5)
+    eventually(lambda: len(lab.hub.at(lab.handler_path)) == 1)
+    return lab
+
+
+def restarted(start: Callable[..., Process], lab: Lab, state: str) -> None:
+    lab.sandbox = again = start("--state", state, "--threads", "1")
+    lab.endpoint = again.get(f"portals/{lab.name}")["client_endpoint"]
+
+
+def test_calls_in_the_queue_at_the_stop_are_sent_after_the_start_once(
+    start: Callable[..., Process], hub: Hub, tmp_path: Path
+) -> None:
+    hold = threading.Event()
+    lab = queue_of_five(start, hub, str(tmp_path), hold)
+    assert lab.sandbox.stop()[0] == 0
+    hold.set()
+    restarted(start, lab, str(tmp_path))
+    eventually(lambda: len(lab.hub.at(lab.handler_path)) == 5)
+    workflows = [mail.form["workflow_id"] for mail in lab.hub.at(lab.handler_path)]
+    assert len(set(workflows)) == 5, "none of them twice, not even the one that was being sent"
+    eventually(lambda: lab.stats()["queued"] == 0)
+    # What was sent leaves nothing for the start after it.
+    assert lab.sandbox.stop()[0] == 0
+    restarted(start, lab, str(tmp_path))
+    assert lab.stats()["queued"] == 0 and len(lab.hub.at(lab.handler_path)) == 5
+
+
+def test_calls_in_the_queue_at_a_kill_are_lost(
+    start: Callable[..., Process], hub: Hub, tmp_path: Path
+) -> None:
+    """A snapshot may be older than what was sent after it, and the platform never sends twice."""
+    hold = threading.Event()
+    lab = queue_of_five(start, hub, str(tmp_path), hold)
+    file = tmp_path / "state.json"
+    eventually(lambda: file.exists() and file.read_text().count('"queued":1') == 4)
+    lab.sandbox.process.kill()
+    lab.sandbox.process.communicate()
+    hold.set()
+    restarted(start, lab, str(tmp_path))
+    other, _ = lab.run()
+    assert lab.stats()["queued"] == 0 and len(lab.hub.at(lab.handler_path)) == 2
+    assert other["id"] == lab.hub.at(lab.handler_path)[-1].form["workflow_id"]
 
 
 def test_a_snapshot_that_cannot_be_read_is_put_aside(start: Callable[..., Process], tmp_path: Path) -> None:
