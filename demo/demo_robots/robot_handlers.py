@@ -12,11 +12,13 @@ SATURDAY = 5
 
 @robot_handler("demo.working_day")
 def working_day(call: Call) -> Result:
-    """The date so many working days after `start` (Monday to Friday; holidays are another robot's)."""
+    """The date so many working days after `start`, before it where they are below zero; `start` itself for 0.
+    Monday to Friday; holidays are another robot's."""
     day: dt.date = call.inputs["start"]
-    left = int(call.inputs["days"] or 0)
+    days = int(call.inputs["days"] or 0)
+    left, step = abs(days), dt.timedelta(days=1 if days > 0 else -1)
     while left > 0:
-        day += dt.timedelta(days=1)
+        day += step
         if day.weekday() < SATURDAY:
             left -= 1
     return Result({"due": day, "weekday": day.strftime("%A")})
