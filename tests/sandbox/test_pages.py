@@ -241,6 +241,8 @@ def test_pages_in_a_browser(lab: Lab, browser: Any) -> None:
     tab.get_by_text("came by itself").wait_for()
     tab.get_by_text("total = 6.3").wait_for()
 
+    lab.control("faults", kind="error", count=1, error="ERROR_ACTIVITY_VALIDATION_FAILURE")
+    assert lab.rest("bizproc.robot.list").status != 200
     for path in everything(lab):
         if "/live" not in path:
             tab.goto(lab.sandbox.base + path)
