@@ -93,6 +93,36 @@ def test_at_390_px_nothing_is_out_of_reach(person: Person, world: World, place: 
     assert found == {}
 
 
+LONG = """
+from django.utils import timezone
+from handlers.models import Invocation, InvocationBody
+from portals.models import Portal
+now = timezone.now()
+for number in range(2):
+    call = Invocation.objects.create(portal=Portal.objects.first(), token_hash=bytes([number]) * 32, run=1,
+        robot_code="unknowncode" * 11, workflow_id="of-a-long-code", state="not_awaited", due_at=now, called_at=now,
+        received_at=now, waits=False)
+    InvocationBody.objects.create(invocation=call, event_token=b"x", call="{}", result="", lines="")
+print(call.pk)
+"""
+FORGET_LONG = """
+from handlers.models import Invocation, InvocationBody
+InvocationBody.objects.filter(invocation__workflow_id="of-a-long-code").delete()
+Invocation.objects.filter(workflow_id="of-a-long-code").delete()
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1250])
+def test_a_long_code_stays_on_its_page(person: Person, world: World, width: int) -> None:
+    number = world.hub.manage("shell", "-c", LONG).split()[-1]
+    page = person("admin", viewport={"width": width, "height": 844}).new_page()
+    try:
+        for path in (f"{number}/change/", "?q=of-a-long-code"):
+            assert opened(page, f"{world.url}/admin/handlers/invocation/{path}").evaluate(CUT) == []
+    finally:
+        world.hub.manage("shell", "-c", FORGET_LONG)
+
+
 def test_the_marks_themselves_would_be_found(person: Person, world: World) -> None:
     """The two checks above see a page that is wrong."""
     page = person("admin", viewport={"width": 390, "height": 844}).new_page()
