@@ -59,6 +59,16 @@ def no_background_work() -> None:
 
 
 @pytest.fixture(autouse=True)
+def own_minute() -> None:
+    """How many refusals a process may write down in a minute is counted for each test."""
+    from handlers import refusals
+    from portals import pending
+
+    refusals.forget()
+    pending.begin_again()
+
+
+@pytest.fixture(autouse=True)
 def own_spool(settings: Any, tmp_path: Path) -> None:
     """What one test keeps on disk (calls, a token server's answers) is no other's."""
     settings.SPOOL_DIR = tmp_path / "spool"

@@ -100,7 +100,7 @@ def rows() -> dict[str, Any]:
         "registrations": registration,
         "calls": call,
         "sendings": sending,
-        "refused-calls": RefusedCall.objects.create(at=NOW, reason="unknown_portal", member_id="a" * 32),
+        "refused-calls": RefusedCall.objects.create(at=NOW, reason="portal_unknown", member_id="a" * 32),
     }
 
 

@@ -88,7 +88,7 @@ def world():
         "foreigncode": ForeignCode.objects.create(portal=portal, kind="robot", code="theirs", seen_at=NOW),
         "invocation": call,
         "sending": sending,
-        "refusedcall": RefusedCall.objects.create(at=NOW, reason="unknown_portal"),
+        "refusedcall": RefusedCall.objects.create(at=NOW, reason="portal_unknown"),
         "alarm": Alarm.objects.create(
             kind="robot_failing", subject="discount", opened_at=NOW, seen_at=NOW, told={"mail": "open"}
         ),

@@ -151,7 +151,7 @@ def test_filters_of_sendings_and_refused_calls(auditor):
     refused = RefusedCall.objects.create(
         at=NOW, reason="token_wrong", application="main", domain="x.y", address="203.0.113.9", robot_code="r"
     )
-    RefusedCall.objects.create(at=NOW - dt.timedelta(hours=1), reason="unknown_portal", member_id="a")
+    RefusedCall.objects.create(at=NOW - dt.timedelta(hours=1), reason="portal_unknown", member_id="a")
     for query in (
         {"reason": "token_wrong"},
         {"application": "main"},

@@ -48,7 +48,7 @@ def test_every_line_leads_to_as_many_rows_as_it_counts():
     PortalFactory(token_is_admin=False)
     PortalFactory(paused_at=now)
     RegistrationFactory(error_code="ACCESS_DENIED")
-    RefusedCall.objects.create(at=now, reason="unknown_portal")
+    RefusedCall.objects.create(at=now, reason="portal_unknown")
     needs = client.get("/admin/").context["needs"]
     assert len(needs) == 9
     assert [need.tone for need in needs] == sorted(

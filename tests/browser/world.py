@@ -42,7 +42,7 @@ now = timezone.now()
 alfa = Portal.objects.get(member_id="{alfa}", application__slug="demo")
 alfa.groups.add(PortalGroup.objects.create(name="Canary"))
 PortalSetting.objects.create(portal=alfa, name="erp_key", value="x")
-RefusedCall.objects.create(at=now, reason="unknown_portal", domain="stranger.example.com", robot_code="discount")
+RefusedCall.objects.create(at=now, reason="portal_unknown", domain="stranger.example.com", robot_code="discount")
 PendingInstallation.objects.create(application=alfa.application, member_id="a"*32, claim_hash=b"1"*32,
     application_token_hash=b"2"*32, way="frame", received_at=now, next_try_at=now + dt.timedelta(days=1))
 ForeignCode.objects.create(portal=alfa, kind="robot", code="discount_of_others", seen_at=now)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handlers import drain, intake_db, known, refusals
+from handlers import drain, intake_db, known
 from portals.models import Portal
 from robots.models import RobotVersion
 from tests.factories import PortalFactory, RobotFactory, RobotVersionFactory
@@ -28,7 +28,6 @@ def _forget() -> None:
     known.forget()
     intake_db.forget()
     drain.forget()
-    refusals.forget()
 
 
 @pytest.fixture
