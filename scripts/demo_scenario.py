@@ -81,8 +81,8 @@ class Scenario:
                     "Demo",
                     "--client-id",
                     CLIENT_ID,
-                    "--client-secret",
-                    secret,
+                    # In one word: a random secret may begin with a dash.
+                    f"--client-secret={secret}",
                 )
             _manage("import_catalog", "demo/catalog.yaml", "--publish")
             self._superuser()
