@@ -63,10 +63,10 @@ def _late(kind: Kind, state: State) -> Iterator[Cause]:
     found = Invocation.objects.filter(
         state=state,
         due_at__lte=now - LATE,
-        portal__state=Portal.State.INSTALLED,
-        portal__trouble="",
-        portal__paused_at=None,
-    ).aggregate(calls=Count("id"), oldest=Min("due_at"))
+        lane_portal__state=Portal.State.INSTALLED,
+        lane_portal__trouble="",
+        lane_portal__paused_at=None,
+    ).aggregate(calls=Count("pk"), oldest=Min("due_at"))
     if found["calls"]:
         yield Cause(kind, params={"calls": found["calls"], "minutes": _minutes(now - found["oldest"])})
 
@@ -75,20 +75,22 @@ def unconfirmed() -> Iterator[Cause]:
     now = db_now()
     found = Invocation.objects.filter(
         confirm_at__lte=now - LOOK_LATE,
-        portal__state=Portal.State.INSTALLED,
-        portal__trouble="",
-        portal__paused_at=None,
-    ).aggregate(calls=Count("id"), oldest=Min("confirm_at"))
+        lane_portal__state=Portal.State.INSTALLED,
+        lane_portal__trouble="",
+        lane_portal__paused_at=None,
+    ).aggregate(calls=Count("pk"), oldest=Min("confirm_at"))
     if found["calls"]:
         params = {"calls": found["calls"], "minutes": _minutes(now - found["oldest"])}
         yield Cause(Kind.UNCONFIRMED, params=params)
 
 
 def stuck() -> Iterator[Cause]:
-    rows = attention.stuck().order_by().values("portal_id", "portal__domain", "portal__member_id")
-    for row in rows.annotate(calls=Count("id")):
-        name = row["portal__domain"] or row["portal__member_id"]
-        yield Cause(Kind.STUCK, str(row["portal_id"]), {"portal": name, "calls": row["calls"]})
+    rows = (
+        attention.stuck().order_by().values("lane_portal_id", "lane_portal__domain", "lane_portal__member_id")
+    )
+    for row in rows.annotate(calls=Count("pk")):
+        name = row["lane_portal__domain"] or row["lane_portal__member_id"]
+        yield Cause(Kind.STUCK, str(row["lane_portal_id"]), {"portal": name, "calls": row["calls"]})
 
 
 def portals_in_trouble() -> Iterator[Cause]:
@@ -124,7 +126,7 @@ def _outcomes(since: dt.datetime, until: dt.datetime, code: str = "") -> dict[st
     if code:
         rows = rows.filter(robot_code=code)
     counted = rows.values_list("robot_code").annotate(
-        calls=Count("id"), failed=Count("id", filter=Q(state=State.FAILED))
+        calls=Count("pk"), failed=Count("pk", filter=Q(state=State.FAILED))
     )
     return {row[0]: (row[1], row[2]) for row in counted}
 

@@ -42,10 +42,10 @@ def queue() -> Queue:
         found = Invocation.objects.filter(
             state=state,
             due_at__lte=now,
-            portal__state=Portal.State.INSTALLED,
-            portal__trouble="",
-            portal__paused_at=None,
-        ).aggregate(due=Count("id"), oldest=Min("due_at"))
+            lane_portal__state=Portal.State.INSTALLED,
+            lane_portal__trouble="",
+            lane_portal__paused_at=None,
+        ).aggregate(due=Count("pk"), oldest=Min("due_at"))
         due += found["due"]
         oldest = min(filter(None, (oldest, found["oldest"])), default=None)
     return Queue(due, max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
@@ -61,7 +61,7 @@ def open_calls() -> dict[str, int]:
     """Unfinished calls by state; partial indexes, so finished ones cost nothing."""
     counted = dict.fromkeys((state.value for state in OPEN_STATES), 0)
     rows = (
-        Invocation.objects.filter(state__in=OPEN_STATES).values_list("state").annotate(Count("id")).order_by()
+        Invocation.objects.filter(state__in=OPEN_STATES).values_list("state").annotate(Count("pk")).order_by()
     )
     counted.update(dict(rows))
     return counted
@@ -73,7 +73,7 @@ def hour_calls() -> dict[tuple[str, str], int]:
     rows = (
         Invocation.objects.filter(received_at__gte=since)
         .values_list("state", "cause")
-        .annotate(number=Count("id"))
+        .annotate(number=Count("pk"))
         .order_by()
     )
     return {(state, cause): number for state, cause, number in rows}
@@ -81,7 +81,7 @@ def hour_calls() -> dict[tuple[str, str], int]:
 
 def last_call_id() -> int:
     """Grows with every call taken in; gaps are possible, so it counts from above."""
-    return Invocation.objects.aggregate(last=Max("id"))["last"] or 0
+    return Invocation.objects.aggregate(last=Max("pk"))["last"] or 0
 
 
 def unconfirmed() -> tuple[int, int]:

@@ -44,42 +44,47 @@ _VERSION_SOUGHT = (
     " (SELECT v.id FROM robots_robotversion v JOIN robots_robot r ON r.id = v.robot_id"
     " WHERE r.application_id = p.application_id AND v.code = %s ORDER BY v.number DESC LIMIT 1))"
 )
-# A call whose code nobody published is kept as failed, in the same statement.
-_ROW = (
-    "INSERT INTO handlers_invocation (portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id,"
-    " document_type, waits, state, cause, ended_at, due_at, deadline, called_at, received_at, owner, fence, tries,"
-    " sends, repeats, confirmation, seen_listed, revision)"
-    " SELECT p.id, %s, 1, %s, p.version_id, %s, %s, %s, %s,"
-    " CASE WHEN p.version_id IS NULL THEN 'failed' ELSE 'received' END,"
-    " CASE WHEN p.version_id IS NULL THEN 'code_unknown' ELSE '' END,"
-    " CASE WHEN p.version_id IS NULL THEN {now} END, {now}, {stamp}, {stamp}, {stamp}, '', 0, 0, 0, 0, '', {false}, ''"
-    " FROM (SELECT p.id, {version} AS version_id FROM portals_portal p"
-    " WHERE p.id = %s AND p.installation = %s AND p.state = 'installed'{still}) AS p"
-    # SQLite takes "ON" for a join where no WHERE stands before it.
-    " WHERE true ON CONFLICT (portal_id, token_hash, run)"
-    " DO UPDATE SET repeats = handlers_invocation.repeats + 1 RETURNING id, repeats"
+# What came, once for each token: written, or found again and counted.
+_CALL = (
+    "INSERT INTO handlers_receivedcall (portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id,"
+    " document_type, waits, called_at, received_at, repeats, event_token, call)"
+    " SELECT p.id, %s, 1, %s, {version}, %s, %s, %s, %s, {stamp}, {stamp}, 0, %s, %s"
+    " FROM portals_portal p WHERE p.id = %s AND p.installation = %s AND p.state = 'installed'{still}"
+    " ON CONFLICT (portal_id, token_hash, run)"
+    " DO UPDATE SET repeats = handlers_receivedcall.repeats + 1 RETURNING "
 )
-_BODY = "INSERT INTO handlers_invocationbody (invocation_id, event_token, call, result, lines)"
+# What becomes of it. A call whose code nobody published is kept as failed, in the same statement.
+_ROW = (
+    "INSERT INTO handlers_invocation (id, portal_id, robot_code, state, cause, ended_at, due_at, deadline, owner,"
+    " fence, tries, sends, confirmation, seen_listed, revision)"
+    " SELECT c.id, c.portal_id, c.robot_code,"
+    " CASE WHEN c.version_id IS NULL THEN 'failed' ELSE 'received' END,"
+    " CASE WHEN c.version_id IS NULL THEN 'code_unknown' ELSE '' END,"
+    " CASE WHEN c.version_id IS NULL THEN {now} END, {now}, {stamp}, '', 0, 0, 0, '', {false}, ''"
+    " FROM {calls} c WHERE "
+)
 
 
 @lru_cache(maxsize=8)
 def _statements(vendor: str, named: bool, former: bool) -> tuple[str, str]:
-    """(the row's statement, the body's) for a vendor; on PostgreSQL the first does both and the second is ''."""
+    """(what came, what becomes of it) as a vendor's statements; on PostgreSQL the first does both, the second is ''."""
     postgresql = vendor == "postgresql"
-    insert = _ROW.format(
-        now=now_sql(vendor),
-        stamp="%s::timestamptz" if postgresql else "%s",
-        false="false" if postgresql else "0",
-        version=("%s::bigint" if postgresql else "%s") if named else _VERSION_SOUGHT,
-        still=f" AND p.former_until > {now_sql(vendor)}" if former else "",
-    )
+    words = {
+        "now": now_sql(vendor),
+        "stamp": "%s::timestamptz" if postgresql else "%s",
+        "false": "false" if postgresql else "0",
+        "version": ("%s::bigint" if postgresql else "%s") if named else _VERSION_SOUGHT,
+        "still": f" AND p.former_until > {now_sql(vendor)}" if former else "",
+    }
+    call = _CALL.format(**words)
     if postgresql:
+        row = _ROW.format(calls="came", **words)
         return (
-            f"WITH i AS ({insert}), b AS ({_BODY} SELECT i.id, %s, %s, '', '' FROM i WHERE i.repeats = 0)"
-            " SELECT id, repeats FROM i",
+            f"WITH came AS ({call}id, repeats, portal_id, robot_code, version_id),"
+            f" becomes AS ({row}c.repeats = 0) SELECT id, repeats FROM came",
             "",
         )
-    return insert, f"{_BODY} VALUES (%s, %s, %s, '', '')"
+    return f"{call}id, repeats", f"{_ROW.format(calls='handlers_receivedcall', **words)}c.id = %s"
 
 
 def accept(call: Incoming) -> Accepted:
@@ -100,26 +105,27 @@ def accept(call: Incoming) -> Accepted:
 def _insert(call: Incoming, portal: KnownPortal, former: bool) -> list[tuple[Any, ...]]:
     named = _named_version(call, portal)
     called_at = call.called_at(known.clock_ahead(portal))
-    row, body = _statements(intake_db.vendor(), named is not None, former)
+    came, row = _statements(intake_db.vendor(), named is not None, former)
+    deadline = _stamp(call.deadline(called_at))
     params = (
         call.token_hash,
         call.code,
+        *((named,) if named is not None else (call.code, call.code)),
         call.workflow_id,
         call.document_id[-1] if call.document_id else "",
         "|".join(call.document_type),
         call.waits,
-        _stamp(call.deadline(called_at)),
         _stamp(called_at),
         _stamp(call.received_at),
-        *((named,) if named is not None else (call.code, call.code)),
+        encrypt(call.event_token.encode()),
+        call.body_text(),
         portal.id,
         portal.installation,
     )
-    sealed, text = encrypt(call.event_token.encode()), call.body_text()
-    if not body:
-        return intake_db.run(row, (*params, sealed, text))
+    if not row:
+        return intake_db.run(came, (*params, deadline))
     return intake_db.run_together(
-        (row, params), lambda rows: (body, (rows[0][0], sealed, text)) if rows and rows[0][1] == 0 else None
+        (came, params), lambda rows: (row, (deadline, rows[0][0])) if rows and rows[0][1] == 0 else None
     )
 
 

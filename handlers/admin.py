@@ -103,9 +103,9 @@ class InvocationAdmin(ReadOnlyAdmin):
         """The story of one call."""
         if request.method != "GET" or not self.has_view_permission(request):
             raise PermissionDenied
-        calls = Invocation.objects.select_related(
-            "portal__application", "version__robot", "sending", "body"
-        ).defer("body__event_token")
+        calls = Invocation.whole.select_related(
+            "portal__application", "version__robot", "sending", "stored"
+        ).defer("event_token")
         call = calls.filter(pk=object_id).first() if object_id.isdecimal() and len(object_id) < 19 else None
         if call is None:
             messages.warning(request, _("There is no call #%(id)s (any more).") % {"id": object_id[:20]})

@@ -93,7 +93,7 @@ def _do(request: HttpRequest, act: Any, calls: QuerySet[Invocation], why: str) -
     by = request.user.get_username()
     done: list[Invocation] = []
     refused: dict[str, int] = {}
-    for call in calls.select_related("portal", "version", "body"):
+    for call in calls.defer(None).select_related("portal", "version", "stored"):
         try:
             done.append(act(call, by, why))
         except CannotReplay as error:

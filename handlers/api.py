@@ -142,8 +142,8 @@ class Calls(Resource):
 
     queryset = Invocation.objects.select_related("portal__application", "version").only(*_LINE)
     one_queryset = without_secrets(
-        Invocation.objects.select_related("portal__application", "version", "sending", "body").defer(
-            "body__event_token"
+        Invocation.whole.select_related("portal__application", "version", "sending", "stored").defer(
+            "event_token"
         ),
         "portal",
     )

@@ -13,6 +13,6 @@ class HandlersConfig(AppConfig):
         from portals import crypto, wake
 
         portal_panels.append()
-        crypto.encrypted_columns.append(("handlers", "InvocationBody", "event_token"))
+        crypto.encrypted_columns.append(("handlers", "ReceivedCall", "event_token"))
         # Not in a command's or a test's own process: the thread runs where calls or wakes come in.
         wake.idle_hooks.append(drain.tend)

@@ -67,7 +67,7 @@ def title_of(attempt: Attempt) -> str:
 def details_of(attempt: Attempt, invocation: Invocation) -> list[str]:
     """What else is known of an attempt, once, in the reader's language; as it was stored where nothing tells it.
 
-    Wants the call's portal, version and body (select_related); makes no query.
+    Wants the call's portal, version and stored (select_related); makes no query.
     """
     detail = attempt.detail if isinstance(attempt.detail, dict) else {}
     if detail.get("type"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import BooleanField, Exists, OuterRef, QuerySet
 from django.db.models.expressions import RawSQL
 
-from handlers.models import Confirmation, Invocation, State
+from handlers.models import Confirmation, Invocation, ReceivedCall, State
 
 # Counting stops here: a person who must look at ten thousand calls is not helped by the exact number.
 COUNT_LIMIT = 10_000
@@ -18,7 +20,7 @@ def failed(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
 
 def stuck(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
     """Taken by the portal, and its process still waits."""
-    return _latest_run(_all(among).filter(confirmation=Confirmation.STUCK))
+    return _latest_run(_all(among).filter(id__in=_ids(confirmation=Confirmation.STUCK)))
 
 
 def still_open(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
@@ -29,8 +31,8 @@ def still_open(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation
         RawSQL("state = 'ready'", (), output_field=BooleanField()),
         RawSQL("state IN ('computing', 'sending')", (), output_field=BooleanField()),
     )
-    parts = [Invocation.objects.filter(each).order_by().values("pk") for each in spelled]
-    return _all(among).filter(pk__in=parts[0].union(*parts[1:], all=True))
+    parts = [_ids(each) for each in spelled]
+    return _all(among).filter(id__in=parts[0].union(*parts[1:], all=True))
 
 
 def narrowed(queryset: QuerySet[Invocation], state: str) -> QuerySet[Invocation]:
@@ -39,10 +41,8 @@ def narrowed(queryset: QuerySet[Invocation], state: str) -> QuerySet[Invocation]
     SQLite uses a partial index only where the query says the index's own condition in its own words.
     """
     if state in (State.FAILED, State.REFUSED):
-        spelled = RawSQL(
-            "handlers_invocation.state IN ('failed', 'refused')", (), output_field=BooleanField()
-        )
-        queryset = queryset.filter(spelled)
+        spelled = RawSQL("state IN ('failed', 'refused')", (), output_field=BooleanField())
+        return queryset.filter(id__in=_ids(spelled, state=state))
     return queryset.filter(state=state)
 
 
@@ -51,12 +51,17 @@ def bounded_count(queryset: QuerySet[Invocation], limit: int = COUNT_LIMIT) -> i
     return queryset.order_by().select_related(None)[: limit + 1].count()
 
 
+def _ids(*conditions: Any, **equal: Any) -> QuerySet[Any, Any]:
+    """The ids alone, read from what changes of the calls and by its index."""
+    return Invocation.objects.filter(*conditions, **equal).order_by().values("pk")
+
+
 def _all(among: QuerySet[Invocation] | None) -> QuerySet[Invocation]:
     return Invocation.objects.all() if among is None else among
 
 
 def _latest_run(queryset: QuerySet[Invocation]) -> QuerySet[Invocation]:
-    later = Invocation.objects.filter(
+    later = ReceivedCall.objects.filter(
         portal=OuterRef("portal"), token_hash=OuterRef("token_hash"), run__gt=OuterRef("run")
     )
     return queryset.filter(~Exists(later))

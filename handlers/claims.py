@@ -66,6 +66,7 @@ _RECORD = {
     "seen": "boolean", "confirmation": "text", "confirm_in": "float8", "revision": "text", "result": "text",
     "lines": "text",
 }  # fmt: skip
+_RESULT = {"id": "bigint", "result": "text", "lines": "text"}
 _ROW = "handlers_invocation"
 
 
@@ -130,9 +131,11 @@ def settle(settlements: list[Settlement]) -> set[int]:
         f" FROM {_records(_RECORD)} WHERE {_ROW}.id = v.id AND {_ROW}.fence = v.fence AND {_ROW}.state = v.was"
         f" RETURNING {_ROW}.id"
     )
-    body = (
-        f"UPDATE handlers_invocationbody SET result = v.result, lines = COALESCE(v.lines, '') FROM {_records(_RECORD)}"
-        " WHERE invocation_id = v.id AND v.result IS NOT NULL AND handlers_invocationbody.result = ''"
+    # Whoever comes second leaves the first one's; the row that was just written is ours alone until the commit.
+    result = (
+        "INSERT INTO handlers_invocationresult (invocation_id, result, lines)"
+        f" SELECT v.id, v.result, COALESCE(v.lines, '') FROM {_records(_RESULT)}"
+        " WHERE NOT EXISTS (SELECT 1 FROM handlers_invocationresult r WHERE r.invocation_id = v.id)"
     )
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(row, [data])
@@ -140,7 +143,7 @@ def settle(settlements: list[Settlement]) -> set[int]:
         kept = [asdict(s) for s in settlements if s.result is not None and s.id in ours]
         if kept:
             failpoint("settle.between")
-            cursor.execute(body, [json.dumps(kept, ensure_ascii=False)])
+            cursor.execute(result, [json.dumps(kept, ensure_ascii=False)])
     return ours
 
 

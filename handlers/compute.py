@@ -223,10 +223,9 @@ def _flush(done: list[Settlement], notes: list[Note]) -> None:
 
 
 def _load(rows: list[Claim]) -> dict[int, Row]:
-    found = Invocation.objects.filter(pk__in=[row.id for row in rows]).select_related("body")
+    found = Invocation.whole.filter(pk__in=[row.id for row in rows]).select_related("stored")
     return {
-        invocation.pk: Row(invocation, json.loads(invocation.body.call), invocation.body.result)
-        for invocation in found
+        invocation.pk: Row(invocation, json.loads(invocation.call), invocation.result) for invocation in found
     }
 
 

@@ -65,7 +65,7 @@ def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
     )
     return list(
         Invocation.objects.filter(
-            portal=portal, confirm_at__lte=now, state="delivered", confirmation__in=("look", "stuck")
+            lane_portal=portal, confirm_at__lte=now, state="delivered", confirmation__in=("look", "stuck")
         )
         .select_related("sending")
         .order_by("confirm_at")[:most]

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from handlers import attention
-from handlers.models import Cause, Confirmation, Invocation, State
+from handlers.models import Cause, Confirmation, Invocation, ReceivedCall, State
 from portals.models import Application, Portal
 from robots.models import Robot
 
@@ -137,5 +137,5 @@ class DayFilter(admin.SimpleListFilter):
         if span is None:
             return queryset
         # Newest first, the page is soon full; where no call came in that time, the whole log would be walked.
-        came = Invocation.objects.filter(**span).order_by("received_at").values("pk")[:1]
+        came = ReceivedCall.objects.filter(**span).order_by("received_at").values("pk")[:1]
         return queryset.filter(**span) if came else queryset.none()

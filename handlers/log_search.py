@@ -9,7 +9,7 @@ import re
 
 from django.db.models import Q, QuerySet
 
-from handlers.models import Invocation
+from handlers.models import Invocation, ReceivedCall
 from robots.models import Robot
 
 # Documents are told as TYPE_NUMBER; a person who reads the number in an address types the number alone (§5).
@@ -38,5 +38,5 @@ def search(queryset: QuerySet[Invocation], typed: str) -> QuerySet[Invocation]:
         if int(number[1]) <= _MAX_ID:
             wanted.append(Q(pk=int(number[1])))
     # A union of index look-ups: an OR may be planned as one walk over the whole table.
-    parts = [Invocation.objects.filter(each).order_by().values("pk") for each in wanted]
-    return queryset.filter(pk__in=parts[0].union(*parts[1:], all=True))
+    parts = [ReceivedCall.objects.filter(each).order_by().values("pk") for each in wanted]
+    return queryset.filter(id__in=parts[0].union(*parts[1:], all=True))

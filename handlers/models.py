@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -89,10 +91,14 @@ class Sending(models.Model):
         return f"#{self.pk}"
 
 
-class Invocation(models.Model):
-    """One run of one call: (portal, token, run). Only `handlers/claims.py` writes state, lease and fence."""
+class ReceivedCall(models.Model):
+    """What came in, and what it is looked for by: written at acceptance, and never again (a repeat is counted).
 
-    # Each index that begins with the portal serves the key as well.
+    Apart from what changes on the way: each new version of a row on PostgreSQL writes all the row's indexes, and
+    of the log's long ones none changes (docs/decisions.md: WAL a call).
+    """
+
+    # The index that begins with the portal serves the key as well.
     portal = models.ForeignKey(Portal, on_delete=models.PROTECT, verbose_name=_("portal"), db_index=False)
     # sha256 of the event token: one token, one call, however often it is sent.
     token_hash = models.BinaryField(max_length=32)
@@ -110,6 +116,61 @@ class Invocation(models.Model):
     document_id = models.CharField(_("document"), max_length=255, blank=True)
     document_type = models.CharField(_("document type"), max_length=255, blank=True)
     waits = models.BooleanField(_("the process waits"))
+    called_at = models.DateTimeField(_("called"))
+    received_at = models.DateTimeField(_("received"))
+    repeats = models.PositiveSmallIntegerField(_("times the call came again"), default=0)
+    event_token = models.BinaryField()
+    # {"properties": {id: raw}, "document_id": [...], "document_type": [...], "timeout_duration": int,
+    #  "auth": {"member_id", "user_id", "domain", "scope"}}: JSON text, since it is never searched.
+    call = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = _("call as it came")
+        verbose_name_plural = _("calls as they came")
+        constraints = [
+            models.UniqueConstraint(fields=["portal", "token_hash", "run"], name="received_once_a_run"),
+        ]
+        indexes = [
+            models.Index(fields=["workflow_id"], name="received_workflow"),
+            models.Index(fields=["document_id"], name="received_document"),
+            models.Index(fields=["robot_code", "-id"], name="received_robot"),
+            models.Index(fields=["portal", "-id"], name="received_portal"),
+            # With the id, so that a day is counted without reading what came.
+            models.Index(fields=["received_at", "id"], name="received_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class _Narrow(models.Manager["Invocation"]):
+    """Without what came and its token: a list needs neither."""
+
+    def get_queryset(self) -> models.QuerySet[Invocation]:
+        return super().get_queryset().defer("event_token", "call")
+
+
+class Invocation(ReceivedCall):
+    """One run of one call: (portal, token, run). Only `handlers/claims.py` writes state, lease and fence."""
+
+    came = models.OneToOneField(
+        ReceivedCall,
+        on_delete=models.CASCADE,
+        parent_link=True,
+        primary_key=True,
+        db_column="id",
+        related_name="invocation",
+    )
+    # The call's own portal and robot once more, for the indexes of what is due.
+    lane_portal = models.ForeignKey(
+        Portal,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        db_column="portal_id",
+    )
+    lane_robot = models.CharField(max_length=128, db_column="robot_code")
 
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.RECEIVED)
     cause = models.CharField(_("cause"), max_length=16, choices=Cause, blank=True, default="")
@@ -120,7 +181,6 @@ class Invocation(models.Model):
     fence = models.PositiveIntegerField(default=0)
     tries = models.PositiveSmallIntegerField(_("tries to compute"), default=0)
     sends = models.PositiveSmallIntegerField(_("times sent"), default=0)
-    repeats = models.PositiveSmallIntegerField(_("times the call came again"), default=0)
     # No index and no rule of the database: each claim would pay for both. `purge` keeps the row as long as the call.
     sending = models.ForeignKey(
         Sending,
@@ -132,8 +192,6 @@ class Invocation(models.Model):
         verbose_name=_("last sending"),
     )
 
-    called_at = models.DateTimeField(_("called"))
-    received_at = models.DateTimeField(_("received"))
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     computed_at = models.DateTimeField(_("computed"), null=True, blank=True)
     sent_at = models.DateTimeField(_("last sent"), null=True, blank=True)
@@ -149,12 +207,15 @@ class Invocation(models.Model):
     seen_listed = models.BooleanField(default=False)
     revision = models.CharField(_("code revision"), max_length=40, blank=True, default="")
 
+    objects: ClassVar[_Narrow] = _Narrow()
+    # With what came and its token: for those who work on it.
+    whole: ClassVar[models.Manager[Invocation]] = models.Manager()
+
     class Meta:
         verbose_name = _("call")
         verbose_name_plural = _("calls")
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["portal", "token_hash", "run"], name="invocation_once_a_run"),
             models.CheckConstraint(condition=Q(state__in=State.values), name="invocation_state_known"),
             models.CheckConstraint(
                 condition=Q(cause="") | Q(cause__in=Cause.values), name="invocation_cause_known"
@@ -162,13 +223,13 @@ class Invocation(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["portal", "robot_code", "due_at", "id"],
+                fields=["lane_portal", "lane_robot", "due_at", "came"],
                 name="invocation_received",
                 condition=Q(state="received"),
             ),
             models.Index(
                 # Nearest deadline first: those with one, then those without.
-                fields=["portal", "deadline", "due_at", "id"],
+                fields=["lane_portal", "deadline", "due_at", "came"],
                 name="invocation_ready",
                 condition=Q(state="ready"),
             ),
@@ -183,45 +244,50 @@ class Invocation(models.Model):
                 condition=Q(state__in=["received", "ready"], deadline__isnull=False),
             ),
             models.Index(
-                fields=["portal", "confirm_at"],
+                fields=["lane_portal", "confirm_at"],
                 name="invocation_confirm",
                 condition=Q(confirm_at__isnull=False),
             ),
             models.Index(
-                fields=["state", "-id"],
+                fields=["state", "-came"],
                 name="invocation_attention",
                 condition=Q(state__in=["failed", "refused"]),
             ),
-            models.Index(fields=["-id"], name="invocation_stuck", condition=Q(confirmation="stuck")),
-            models.Index(fields=["workflow_id"], name="invocation_workflow"),
-            models.Index(fields=["document_id"], name="invocation_document"),
-            models.Index(fields=["robot_code", "-id"], name="invocation_robot"),
-            models.Index(fields=["portal", "-id"], name="invocation_portal"),
-            models.Index(fields=["received_at"], name="invocation_time"),
+            models.Index(fields=["-came"], name="invocation_stuck", condition=Q(confirmation="stuck")),
         ]
 
     def __str__(self) -> str:
         return f"#{self.pk}"
 
+    @property
+    def result(self) -> str:
+        """The token's one result as it is stored; '' where there is none yet."""
+        return self.stored.result if hasattr(self, "stored") else ""
 
-class InvocationBody(models.Model):
-    """What came in and what went out: written at acceptance and at the end."""
+    @property
+    def lines(self) -> str:
+        """Lines for the process's own log as they are stored; '' for none."""
+        return self.stored.lines if hasattr(self, "stored") else ""
+
+
+class InvocationResult(models.Model):
+    """The token's one result for ever: a row that is inserted once and changed by nobody."""
 
     invocation = models.OneToOneField(
-        Invocation, on_delete=models.CASCADE, primary_key=True, related_name="body", verbose_name=_("call")
+        Invocation,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="stored",
+        verbose_name=_("call"),
     )
-    event_token = models.BinaryField()
-    # {"properties": {id: raw}, "document_id": [...], "document_type": [...], "timeout_duration": int,
-    #  "auth": {"member_id", "user_id", "domain", "scope"}}: JSON text, since it is never searched.
-    call = models.TextField()
-    # The token's one result for ever, as it goes over the wire: {"values": {...}, "log": str | null}; '' none yet.
-    result = models.TextField(blank=True, default="")
+    # As it goes over the wire: {"values": {...}, "log": str | null}.
+    result = models.TextField()
     # Lines for the process's own log: [str, …].
     lines = models.TextField(blank=True, default="")
 
     class Meta:
-        verbose_name = _("call's body")
-        verbose_name_plural = _("calls' bodies")
+        verbose_name = _("call's result")
+        verbose_name_plural = _("calls' results")
 
     def __str__(self) -> str:
         return f"#{self.pk}"

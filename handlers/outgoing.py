@@ -54,7 +54,7 @@ class Request:
 
 def load(claimed: list[Claim]) -> list[Outgoing]:
     """The rows in the order of their coming, which is the order of a process's steps."""
-    found = Invocation.objects.select_related("body", "sending").in_bulk([claim.id for claim in claimed])
+    found = Invocation.whole.select_related("stored", "sending").in_bulk([claim.id for claim in claimed])
     return [
         _outgoing(claim, found[claim.id])
         for claim in sorted(claimed, key=lambda c: c.id)
@@ -85,8 +85,8 @@ def arrange(rows: list[Outgoing], room: int, head: int) -> Request:
 
 
 def _outgoing(claim: Claim, invocation: Invocation) -> Outgoing:
-    token = decrypt(bytes(invocation.body.event_token)).decode("utf-8", "replace")
-    result = json.loads(invocation.body.result) if invocation.body.result else {"values": {}, "log": None}
+    token = decrypt(bytes(invocation.event_token)).decode("utf-8", "replace")
+    result = json.loads(invocation.result) if invocation.result else {"values": {}, "log": None}
     send: dict[str, Any] = {"EVENT_TOKEN": token, "RETURN_VALUES": result["values"]}
     if result["log"]:
         send["LOG_MESSAGE"] = result["log"]
@@ -94,7 +94,7 @@ def _outgoing(claim: Claim, invocation: Invocation) -> Outgoing:
         del send["RETURN_VALUES"]
     commands: dict[str, Command] = {}
     if invocation.sends == 0:
-        for place, line in enumerate(_lines(invocation.body.lines)):
+        for place, line in enumerate(_lines(invocation.lines)):
             commands[f"l{claim.id}_{place}"] = (
                 "bizproc.activity.log",
                 {"EVENT_TOKEN": token, "LOG_MESSAGE": line},

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from handlers import attention, timeline
-from handlers.models import Invocation
+from handlers.models import Invocation, ReceivedCall
 from portals import panels
 from portals.models import Portal
 from portals.panels import BAD, badge
@@ -25,7 +25,7 @@ SHOWN = 10
 
 def last_call(portal_ids: Sequence[int]) -> Mapping[int, Any]:
     """Portal id -> when its latest call came: one seek of the index a portal."""
-    newest = Invocation.objects.filter(portal=OuterRef("pk")).order_by("-id").values("received_at")[:1]
+    newest = ReceivedCall.objects.filter(portal=OuterRef("pk")).order_by("-id").values("received_at")[:1]
     found = Portal.objects.filter(pk__in=portal_ids).order_by().values_list("pk", Subquery(newest))
     return {
         pk: date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
@@ -36,10 +36,10 @@ def last_call(portal_ids: Sequence[int]) -> Mapping[int, Any]:
 
 def open_failures(portal_ids: Sequence[int]) -> Mapping[int, Any]:
     """Portal id -> a badge that leads to its failed calls."""
-    counted = attention.failed(Invocation.objects.filter(portal__in=portal_ids)).order_by()
+    counted = attention.failed(Invocation.objects.filter(lane_portal__in=portal_ids)).order_by()
     return {
         portal: format_html('<a href="{}">{}</a>', _log(portal, "attention"), badge(BAD, n))
-        for portal, n in counted.values_list("portal").annotate(n=Count("id"))
+        for portal, n in counted.values_list("lane_portal").annotate(n=Count("pk"))
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from django.db import transaction
 
-from handlers.models import OPEN_STATES, Attempt, Invocation, InvocationBody, Sending
+from handlers.models import OPEN_STATES, Attempt, Invocation, InvocationResult, ReceivedCall, Sending
 from portals.clock import db_now
 
 # SQLite has one write lock for all, and on any database a transaction's pages go to the disk together: a step takes
@@ -31,7 +31,7 @@ def purge(days: int, progress: Callable[[int], object] = lambda _done: None) -> 
             told = done
             progress(done)
     # A call is sent after it was received: what was sent before the oldest one left is no kept call's.
-    oldest = Invocation.objects.order_by("received_at").values_list("received_at", flat=True).first()
+    oldest = ReceivedCall.objects.order_by("received_at").values_list("received_at", flat=True).first()
     for _removed in _gently(lambda most: _sendings(min(before, oldest or before), most)):
         pass
     return done
@@ -46,8 +46,11 @@ def _calls(before: dt.datetime, most: int) -> int:
             .values_list("pk", flat=True)[:most]
         )
         Attempt.objects.filter(invocation_id__in=old).delete()
-        InvocationBody.objects.filter(invocation_id__in=old).delete()
-        Invocation.objects.filter(pk__in=old).delete()
+        InvocationResult.objects.filter(invocation_id__in=old).delete()
+        # Told apart, since Django would read each row that it deletes of a model with a parent.
+        calls = Invocation.objects.filter(pk__in=old)
+        calls._raw_delete(calls.db)
+        ReceivedCall.objects.filter(pk__in=old)._raw_delete(calls.db)
     return len(old)
 
 

@@ -15,7 +15,7 @@ from handlers import attempts, claims
 from handlers.attempts import Note
 from handlers.claims import Settlement
 from handlers.computed import result_text
-from handlers.models import OPEN_STATES, Invocation, InvocationBody, State
+from handlers.models import OPEN_STATES, Invocation, InvocationResult, State
 from portals.clock import db_now
 from portals.wake import wake
 from robots.models import Registration, RobotVersion
@@ -28,10 +28,9 @@ class CannotReplay(Exception):
 def stored_result(invocation: Invocation) -> str:
     """The token's one result, whichever run stored it; '' where none did."""
     found = (
-        InvocationBody.objects.filter(
+        InvocationResult.objects.filter(
             invocation__portal_id=invocation.portal_id, invocation__token_hash=bytes(invocation.token_hash)
         )
-        .exclude(result="")
         .order_by("invocation__run")
         .values_list("result", flat=True)
         .first()
@@ -121,6 +120,8 @@ def _new_run(invocation: Invocation, run: int, result: str, version_id: int) -> 
         token_hash=bytes(invocation.token_hash),
         run=run,
         robot_code=invocation.robot_code,
+        lane_portal_id=invocation.portal_id,
+        lane_robot=invocation.robot_code,
         version_id=version_id,
         workflow_id=invocation.workflow_id,
         document_id=invocation.document_id,
@@ -131,11 +132,11 @@ def _new_run(invocation: Invocation, run: int, result: str, version_id: int) -> 
         deadline=invocation.deadline,
         called_at=invocation.called_at,
         received_at=now,
+        event_token=bytes(invocation.event_token),
+        call=invocation.call,
         # Nothing of the earlier run's log lines is written twice: a stored result is a repeat.
         sends=1 if result else 0,
     )
-    body = invocation.body
-    InvocationBody.objects.create(
-        invocation=again, event_token=bytes(body.event_token), call=body.call, result=result
-    )
+    if result:
+        InvocationResult.objects.create(invocation=again, result=result)
     return again

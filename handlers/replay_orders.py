@@ -94,7 +94,7 @@ def _piece(key: int) -> bool:
         if order is None:
             return False
         ids = order.calls[order.taken : order.taken + PIECE]
-        rows = Invocation.objects.select_related("portal", "version", "body").in_bulk(ids)
+        rows = Invocation.whole.select_related("portal", "version", "stored").in_bulk(ids)
         with translation.override(order.language or settings.LANGUAGE_CODE):
             for call in (rows[pk] for pk in ids if pk in rows):
                 try:

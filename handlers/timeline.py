@@ -84,7 +84,7 @@ def headline(invocation: Invocation) -> str:
 def story(invocation: Invocation, attempts: Iterable[Attempt]) -> list[Moment]:
     """Every moment, the earliest first, what is still to come last.
 
-    At equal times the order of the steps. Wants portal, version, sending and body (select_related) and the
+    At equal times the order of the steps. Wants portal, version, sending and stored (select_related) and the
     attempts with their sending; makes no query.
     """
     attempts = list(attempts)

@@ -43,18 +43,18 @@ class Values:
 
 def call_of(invocation: Invocation) -> dict[str, Any]:
     """What acceptance stored of the form; {} where a purge or nobody left anything."""
-    return _parsed(getattr(getattr(invocation, "body", None), "call", ""))
+    return _parsed(invocation.call)
 
 
 def result_of(invocation: Invocation) -> dict[str, Any]:
     """The token's one result, as sent; {} where there is none yet."""
-    return _parsed(getattr(getattr(invocation, "body", None), "result", ""))
+    return _parsed(invocation.result)
 
 
 def lines_of(invocation: Invocation) -> list[str]:
     """Lines written by `call.log`."""
     try:
-        lines = json.loads(getattr(getattr(invocation, "body", None), "lines", "") or "[]")
+        lines = json.loads(invocation.lines or "[]")
     except ValueError:
         return []
     return [str(line) for line in lines] if isinstance(lines, list) else []

@@ -8,7 +8,7 @@ import hashlib
 import factory
 from factory.django import DjangoModelFactory
 
-from handlers.models import Invocation, InvocationBody, State
+from handlers.models import Invocation, InvocationResult, State
 from portals.models import Application, Portal
 from robots.models import Property, Registration, Robot, RobotVersion
 from robots.payload import dump
@@ -120,7 +120,7 @@ class RegistrationFactory(DjangoModelFactory):
 
 
 class InvocationFactory(DjangoModelFactory):
-    """A call just taken in; `body=False` for a row without its body."""
+    """A call just taken in; `stored__result` and `stored__lines` for what was computed."""
 
     class Meta:
         model = Invocation
@@ -132,16 +132,12 @@ class InvocationFactory(DjangoModelFactory):
     waits = True
     state = State.RECEIVED
     due_at = called_at = received_at = NOW
-
-    @factory.post_generation
-    def body(self, create: bool, extracted: object, **kwargs: object) -> None:
-        if create and extracted is not False:
-            InvocationBodyFactory(invocation=self, **kwargs)
-
-
-class InvocationBodyFactory(DjangoModelFactory):
-    class Meta:
-        model = InvocationBody
-
     event_token = b"token"
     call = "{}"
+    lane_portal = factory.SelfAttribute("portal")
+    lane_robot = factory.SelfAttribute("robot_code")
+
+    @factory.post_generation
+    def stored(self, create: bool, extracted: object, **kwargs: object) -> None:
+        if create and kwargs:
+            InvocationResult.objects.create(invocation=self, **kwargs)

@@ -69,8 +69,8 @@ def rows() -> dict[str, Any]:
         computed_at=NOW,
         sent_at=NOW,
         ended_at=NOW,
-        body__event_token=SECRETS["event_token"].encode(),
-        body__call=json.dumps(
+        event_token=SECRETS["event_token"].encode(),
+        call=json.dumps(
             {
                 "properties": {"amount": "1000.50", "extra": "x"},
                 "document_id": ["crm", "CCrmDocumentDeal", "DEAL_42"],
@@ -80,8 +80,8 @@ def rows() -> dict[str, Any]:
                 "auth": {"user_id": "7", "access_token": SECRETS["access_token"]},
             }
         ),
-        body__result=json.dumps({"values": {"total": "2001.00"}, "log": "doubled"}),
-        body__lines=json.dumps(["began"]),
+        stored__result=json.dumps({"values": {"total": "2001.00"}, "log": "doubled"}),
+        stored__lines=json.dumps(["began"]),
     )
     Attempt.objects.create(
         invocation=call,

@@ -60,8 +60,8 @@ def world():
         sending=sending,
         sent_at=NOW,
         ended_at=NOW,
-        body__event_token=b"S-event",
-        body__call=json.dumps({"properties": {"amount": "5"}}),
+        event_token=b"S-event",
+        call=json.dumps({"properties": {"amount": "5"}}),
     )
     Attempt.objects.create(invocation=call, step="compute", at=NOW, code="robot_error", text="It broke")
     push = Push.objects.create(ordered_by="anna", ordered_at=NOW, codes=["discount"])

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from handlers import log_pages
-from handlers.models import Attempt, Confirmation, InvocationBody, RefusedCall, State
+from handlers.models import Attempt, Confirmation, InvocationResult, RefusedCall, State
 from portals.models import Portal
 from robots.models import Registration
 from tests.b24app.people import signed_in
@@ -63,7 +63,8 @@ def test_a_call_is_found_by_document_process_number_and_robot(auditor):
 )
 def test_a_call_without_outputs_says_why(auditor, state, result, words):
     call = InvocationFactory(state=state)
-    InvocationBody.objects.update_or_create(invocation=call, defaults={"result": result})
+    if result:
+        InvocationResult.objects.create(invocation=call, result=result)
     assert words in auditor.get(f"{LOG}{call.pk}/change/").content.decode()
 
 
@@ -238,9 +239,9 @@ def test_the_page_of_a_call_leads_to_what_belongs_to_it(auditor):
         robot_code=registration.robot.code,
         document_id="DEAL_42",
         workflow_id="5f.1",
-        body__call=json.dumps({"properties": {"amount": "1000.50", "extra": "x"}, "auth": {"user_id": "7"}}),
-        body__result=json.dumps({"values": {"total": "2001.00"}, "log": "doubled"}),
-        body__lines=json.dumps(["began"]),
+        call=json.dumps({"properties": {"amount": "1000.50", "extra": "x"}, "auth": {"user_id": "7"}}),
+        stored__result=json.dumps({"values": {"total": "2001.00"}, "log": "doubled"}),
+        stored__lines=json.dumps(["began"]),
     )
     again = InvocationFactory(portal=call.portal, token_hash=call.token_hash, run=2)
     same = InvocationFactory(portal=call.portal, document_id="DEAL_42")
@@ -304,7 +305,7 @@ def test_an_integrator_runs_the_input_of_a_call_on_the_draft():
     call = InvocationFactory(
         portal=registration.portal,
         version=registration.wanted_version,
-        body__call=json.dumps({"properties": {"amount": "21", "tags": {"0": "a", "1": "b"}}}),
+        call=json.dumps({"properties": {"amount": "21", "tags": {"0": "a", "1": "b"}}}),
     )
     client = signed_in("integrators")
     answer = client.get(reverse("admin:handlers_invocation_change", args=[call.pk]))

@@ -59,7 +59,7 @@ def test_a_release_lets_the_process_go_on():
     call.refresh_from_db()
     assert call.state == State.READY
     assert call.released_at is not None
-    assert json.loads(call.body.result)["log"] == "Not needed any more"
+    assert json.loads(call.result)["log"] == "Not needed any more"
     assert Attempt.objects.get(code="release").actor == "of-operators"
 
 

@@ -244,7 +244,7 @@ def test_a_robot_whose_failures_jump(
     ):
         for _ in range(number):
             InvocationFactory(
-                portal=portal, robot_code="discount", state=state, received_at=received_at, body=False
+                portal=portal, robot_code="discount", state=state, received_at=received_at, call=""
             )
     assert kinds(alarm_causes.robots_failing) == ([("robot_failing", "discount")] if found else [])
 

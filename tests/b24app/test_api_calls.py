@@ -87,11 +87,11 @@ def test_words_are_in_the_language_of_who_asks(auditor):
 
 
 def test_a_call_of_which_little_is_known(auditor):
-    bare = InvocationFactory(body=False, robot_code="nobody", state=State.FAILED, cause="code_unknown")
+    bare = InvocationFactory(call="", robot_code="nobody", state=State.FAILED, cause="code_unknown")
     told = call_of(auditor, bare)
     assert (told["inputs"], told["result"], told["lines"], told["attempts"]) == ([], None, [], [])
     assert (told["version"], told["version_number"], told["last_sending"]) == (None, None, None)
-    broken = InvocationFactory(body__call="{", body__result="[1]", body__lines="{")
+    broken = InvocationFactory(call="{", stored__result="[1]", stored__lines="{")
     assert call_of(auditor, broken)["call"]["auth"] == {}
 
 
@@ -121,7 +121,7 @@ def test_inputs_are_typed_without_losing_a_digit(auditor):
     call = InvocationFactory(
         portal=PortalFactory(time_zone="Europe/Moscow", date_format="DMY"),
         version=version,
-        body__call=json.dumps(
+        call=json.dumps(
             {
                 "properties": {
                     "big": "123456789012345678901234567.89",

@@ -39,7 +39,7 @@ def check(answer, path):
 def test_every_answer_is_as_the_schema_says(name):
     made = rows()
     # Rows of which little is known: what may be null is null.
-    InvocationFactory(body=False, waits=False)
+    InvocationFactory(call="", waits=False)
     RobotFactory(name="One text", properties=False)
     PortalFactory(time_zone="", token_state="none", domain="")
     client = signed_in("auditors")

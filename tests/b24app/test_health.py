@@ -33,6 +33,9 @@ def call(portal: Portal, state: str, seconds_due: float) -> Invocation:
     now = db_now()
     return Invocation.objects.create(
         portal=portal,
+        lane_portal=portal,
+        lane_robot="r",
+        event_token=b"token",
         token_hash=f"{state}{seconds_due}".encode(),
         robot_code="r",
         waits=True,

@@ -93,14 +93,14 @@ def measure_stack(stack: Stack, own: Cluster | None, number: int, seconds: float
         count = "SELECT count(*) FROM handlers_invocation"
         sides = rounds(here, own, number, seconds)
         rows = here.hub.rows(count)[0][0]
-        bodies = here.hub.rows("SELECT count(*) FROM handlers_invocationbody")[0][0]
+        came = here.hub.rows("SELECT count(*) FROM handlers_receivedcall")[0][0]
     return {
         "sides": {name: asdict(side) for name, side in sides.items()},
         "ratios": {name: spread(values) for name, values in ratios(sides).items()},
         "rounds": number,
         "seconds": seconds,
         "rows": rows,
-        "bodies": bodies,
+        "came": came,
     }
 
 

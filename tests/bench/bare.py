@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -48,43 +50,71 @@ from django.db import connection
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
+_CAME, _BECOMES = "handlers_receivedcall", "handlers_invocation"
 _COLUMNS = (
     "portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id, document_type, waits, state, "
     "cause, due_at, deadline, called_at, received_at, owner, fence, tries, sends, repeats, confirmation, "
-    "seen_listed, revision, event_token, call, result, lines"
+    "seen_listed, revision, event_token, call"
 )
 _INSERT = (
     f"INSERT INTO bare_call ({_COLUMNS}) VALUES (%s, %s, 1, %s, %s, %s, %s, %s, %s, 'received', '', %s, NULL, %s, %s,"
-    " '', 0, 0, 0, 0, '', %s, '', %s, %s, '', '')"
+    " '', 0, 0, 0, 0, '', %s, '', %s, %s)"
 )
 
 
 def make_table() -> None:
-    """`bare_call`: the hub's table of calls under another name, and the body's columns."""
+    """`bare_call`: the hub's two tables of a call in one, with all their columns, keys, checks and indexes."""
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "CREATE TABLE bare_call (LIKE handlers_invocation INCLUDING ALL, event_token bytea NOT NULL,"
-                " call text NOT NULL, result text NOT NULL, lines text NOT NULL)"
-            )
-            cursor.execute(
-                "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
-                " WHERE conrelid = 'handlers_invocation'::regclass AND contype = 'f'"
-            )
-            for (foreign,) in cursor.fetchall():
-                cursor.execute(f"ALTER TABLE bare_call ADD {foreign}")
-            return
-        cursor.execute("SELECT sql FROM sqlite_master WHERE name = 'handlers_invocation'")
-        cursor.execute(cursor.fetchone()[0].replace('"handlers_invocation"', '"bare_call"'))
-        for column in ("event_token BLOB", "call text", "result text", "lines text"):
-            cursor.execute(f"ALTER TABLE bare_call ADD COLUMN {column} NOT NULL DEFAULT ''")
+        (_make_postgresql if connection.vendor == "postgresql" else _make_sqlite)(cursor)
+
+
+def _make_postgresql(cursor: Any) -> None:
+    cursor.execute(f"CREATE TABLE bare_call (LIKE {_CAME} INCLUDING ALL)")
+    cursor.execute(
+        "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute a"
+        f" WHERE attrelid = '{_BECOMES}'::regclass AND attnum > 0 AND NOT attisdropped AND NOT EXISTS"
+        f" (SELECT 1 FROM pg_attribute WHERE attrelid = '{_CAME}'::regclass AND attname = a.attname)"
+    )
+    for name, kind, required in cursor.fetchall():
+        cursor.execute(f"ALTER TABLE bare_call ADD {name} {kind}{' NOT NULL' if required else ''}")
+    cursor.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+        f" WHERE conrelid = '{_CAME}'::regclass AND contype = 'f'"
+        f" OR conrelid = '{_BECOMES}'::regclass AND contype = 'c'"
+    )
+    for (rule,) in cursor.fetchall():
+        cursor.execute(f"ALTER TABLE bare_call ADD {rule}")
+    cursor.execute(
+        f"SELECT indexname, indexdef FROM pg_indexes WHERE tablename = '{_BECOMES}' AND indexdef NOT LIKE '%UNIQUE%'"
+    )
+    for name, made in cursor.fetchall():
+        cursor.execute(made.replace(name, f"bare_{name}").replace(f".{_BECOMES} ", ".bare_call "))
+
+
+def _make_sqlite(cursor: Any) -> None:
+    cursor.execute(f"SELECT name, sql FROM sqlite_master WHERE name IN ('{_CAME}', '{_BECOMES}')")
+    tables = dict(cursor.fetchall())
+    cursor.execute(f"SELECT name FROM pragma_table_info('{_CAME}')")
+    there = {name for (name,) in cursor.fetchall()}
+    cursor.execute(f"SELECT name, type, \"notnull\" FROM pragma_table_info('{_BECOMES}')")
+    more = [
+        f'"{name}" {kind}{" NOT NULL" if required else ""}'
+        for name, kind, required in cursor.fetchall()
+        if name not in there
+    ]
+    checks = re.findall(r'CONSTRAINT "invocation_\w+" CHECK \(.*?\)\)(?=[,)])', tables[_BECOMES])
+    # A table's rules stand after its columns.
+    columns, rules = tables[_CAME].replace(f'"{_CAME}"', '"bare_call"').split(", CONSTRAINT", 1)
+    cursor.execute(", ".join([columns, *more, *checks, f"CONSTRAINT{rules}"]))
+    cursor.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        f" AND tbl_name IN ('{_CAME}', '{_BECOMES}')"
+    )
+    for name, sql in cursor.fetchall():
+        made = sql.replace(f'"{name}"', f'"bare_{name}"')
         cursor.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'handlers_invocation'"
-            " AND sql IS NOT NULL"
+            made.replace(f'ON "{_CAME}"', 'ON "bare_call"').replace(f'ON "{_BECOMES}"', 'ON "bare_call"')
         )
-        for name, sql in cursor.fetchall():
-            made = sql.replace(f'"{name}"', f'"bare_{name}"').replace('"handlers_invocation"', '"bare_call"')
-            cursor.execute(made)
 
 
 @lru_cache

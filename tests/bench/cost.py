@@ -74,7 +74,8 @@ def statements(hub: Hub, own: Cluster, calls: int) -> dict[str, Any]:
     time.sleep(10)
     idle, idle_written = counted() / 10, (own.wal() - idle_wal) / 10
     body = hub.rows(
-        "SELECT avg(length(event_token) + length(call) + length(result) + length(lines)) FROM handlers_invocationbody"
+        "SELECT (SELECT avg(length(event_token) + length(call)) FROM handlers_receivedcall)"
+        " + (SELECT avg(length(result) + length(lines)) FROM handlers_invocationresult)"
     )[0][0]
     return {
         "calls": calls,

@@ -14,26 +14,32 @@ _SENDING = (
     " text) SELECT (SELECT min(id) FROM portals_portal), {at}, {at}, 50, 0, 0, 0.1, 'answered', '', ''"
     " FROM {series} WHERE ({rows} - n) % 50 = 0"
 )
-_ROW = (
-    "INSERT INTO handlers_invocation (portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id,"
-    " document_type, waits, state, cause, due_at, called_at, received_at, started_at, computed_at, sent_at, ended_at,"
-    " confirmed_at, owner, fence, tries, sends, repeats, confirmation, seen_listed, revision, sending_id)"
+_CALL = (
+    "INSERT INTO handlers_receivedcall (portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id,"
+    " document_type, waits, called_at, received_at, repeats, event_token, call)"
     " SELECT p.id, {token}, 1, 'discount', v.id, 'past.' || n, 'DEAL_' || (n % 5000), 'crm|CCrmDocumentDeal|DEAL',"
-    " {true}, 'delivered', '', {at}, {at}, {at}, {at}, {at}, {at}, {at}, {at}, '', 4, 1, 1, 0, 'confirmed', {false},"
-    " '', (SELECT max(id) FROM handlers_sending) - ({rows} - n) / 50"
+    ' {true}, {at}, {at}, 0, {token}, \'{{"properties": {{"amount": "10"}}}}\''
     " FROM {series} JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS number"
     " FROM portals_portal) p ON n % p.number = p.place,"
     " (SELECT max(id) AS id FROM robots_robotversion WHERE code = 'discount') v"
 )
-_BODY = (
-    "INSERT INTO handlers_invocationbody (invocation_id, event_token, call, result, lines)"
-    ' SELECT id, {token}, \'{{"properties": {{"amount": "10"}}}}\', \'{{"values": {{"total": "9"}}, "log": null}}\','
-    " '' FROM handlers_invocation WHERE workflow_id LIKE 'past.%'"
+_ROW = (
+    "INSERT INTO handlers_invocation (id, portal_id, robot_code, state, cause, due_at, started_at, computed_at,"
+    " sent_at, ended_at, confirmed_at, owner, fence, tries, sends, confirmation, seen_listed, revision, sending_id)"
+    " SELECT id, portal_id, robot_code, 'delivered', '', received_at, received_at, received_at, received_at,"
+    " received_at, received_at, '', 4, 1, 1, 'confirmed', {false}, '',"
+    " (SELECT max(id) FROM handlers_sending) - ({rows} - CAST(substr(workflow_id, 6) AS integer)) / 50"
+    " FROM handlers_receivedcall WHERE workflow_id LIKE 'past.%'"
+)
+_RESULT = (
+    "INSERT INTO handlers_invocationresult (invocation_id, result, lines)"
+    ' SELECT id, \'{{"values": {{"total": "9"}}, "log": null}}\', \'\''
+    " FROM handlers_receivedcall WHERE workflow_id LIKE 'past.%'"
 )
 
 
 def fill(hub: Hub, rows: int, days: int = 400) -> None:
-    """`rows` delivered and confirmed calls of the last `days` days, evenly, on all portals, with bodies."""
+    """`rows` delivered and confirmed calls of the last `days` days, evenly, on all portals, with results."""
     for statement in statements(hub.stack.database == "PostgreSQL", rows, days):
         execute(hub.environment["DATABASE_URL"], statement)
 
@@ -63,7 +69,7 @@ def statements(postgresql: bool, rows: int, days: int) -> list[str]:
             "rows": str(rows),
             "series": f"generate_series(1, {rows}) AS n",
         }
-        body, last = {"token": "token_hash"}, "VACUUM ANALYZE"
+        last = "VACUUM ANALYZE"
     else:
         words = {
             "token": "randomblob(32)",
@@ -74,5 +80,5 @@ def statements(postgresql: bool, rows: int, days: int) -> list[str]:
             "series": f"(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {rows})"
             " SELECT n FROM c)",
         }
-        body, last = {"token": "token_hash"}, "ANALYZE"
-    return [_SENDING.format(**words), _ROW.format(**words), _BODY.format(**body), last]
+        last = "ANALYZE"
+    return [*(each.format(**words) for each in (_SENDING, _CALL, _ROW, _RESULT)), last]

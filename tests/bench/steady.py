@@ -81,7 +81,11 @@ def chores(here: Pair) -> dict[str, Callable[[], object]]:
         days[0] = max(20, days[0] - 40)
 
     url = here.hub.environment["DATABASE_URL"]
-    vacuum = "VACUUM handlers_invocation" if here.hub.stack.database == "PostgreSQL" else "PRAGMA optimize"
+    vacuum = (
+        "VACUUM handlers_receivedcall, handlers_invocation"
+        if here.hub.stack.database == "PostgreSQL"
+        else "PRAGMA optimize"
+    )
     return {"export": export, "purge": purge, "VACUUM": lambda: history.execute(url, vacuum)}
 
 

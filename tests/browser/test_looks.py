@@ -95,19 +95,19 @@ def test_at_390_px_nothing_is_out_of_reach(person: Person, world: World, place: 
 
 LONG = """
 from django.utils import timezone
-from handlers.models import Invocation, InvocationBody
+from handlers.models import Invocation
 from portals.models import Portal
 now = timezone.now()
+portal = Portal.objects.first()
 for number in range(2):
-    call = Invocation.objects.create(portal=Portal.objects.first(), token_hash=bytes([number]) * 32, run=1,
+    call = Invocation.objects.create(portal=portal, lane_portal=portal, event_token=b"x", call="{}",
+        token_hash=bytes([number]) * 32, run=1,
         robot_code="unknowncode" * 11, workflow_id="of-a-long-code", state="not_awaited", due_at=now, called_at=now,
         received_at=now, waits=False)
-    InvocationBody.objects.create(invocation=call, event_token=b"x", call="{}", result="", lines="")
 print(call.pk)
 """
 FORGET_LONG = """
-from handlers.models import Invocation, InvocationBody
-InvocationBody.objects.filter(invocation__workflow_id="of-a-long-code").delete()
+from handlers.models import Invocation
 Invocation.objects.filter(workflow_id="of-a-long-code").delete()
 """
 

@@ -111,7 +111,7 @@ def _run(found: Found, hub: Hub, chosen: Any) -> None:
     found.must(set(found.ended) == {"delivered"}, f"ended {found.ended}")
     found.must(not stats["timed_out"], f"{stats['timed_out']} processes timed out")
     off = hub.rows(
-        "SELECT count(*) FROM handlers_invocation a, handlers_invocation b WHERE a.id = b.id + 1 AND "
+        "SELECT count(*) FROM handlers_receivedcall a, handlers_receivedcall b WHERE a.id = b.id + 1 AND "
         + (
             "abs(extract(epoch from a.received_at - b.received_at)) > 1800"
             if hub.stack.database == "PostgreSQL"

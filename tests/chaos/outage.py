@@ -158,9 +158,9 @@ class _Drill:
                 "p99": times[int(len(times) * 0.99) - 1],
                 "slowest": times[-1],
             }
-        rows, repeats = self.hub.rows("SELECT count(*), coalesce(sum(repeats), 0) FROM handlers_invocation")[
-            0
-        ]
+        rows, repeats = self.hub.rows(
+            "SELECT count(*), coalesce(sum(repeats), 0) FROM handlers_receivedcall"
+        )[0]
         found.must(rows >= found.accepted, f"{found.accepted} calls were accepted and {rows} are kept")
         found.confirmed = int(
             self.hub.rows("SELECT count(*) FROM handlers_invocation WHERE confirmed_at IS NOT NULL")[0][0]

@@ -114,11 +114,11 @@ def _ended(pid: int) -> str:
 
 def _same_as_stored(made: lab.Lab, rig: Any, found: Found) -> None:
     """What the portal's processes went on with is what the hub stored."""
-    from handlers.models import InvocationBody
+    from handlers.models import InvocationResult
 
     stored = {
         json.loads(text)["values"]["total"]
-        for text in InvocationBody.objects.exclude(result="").values_list("result", flat=True)
+        for text in InvocationResult.objects.values_list("result", flat=True)
     }
     got = set()
     after: Any = 0

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from handlers import compute, refusals
-from handlers.models import Invocation, InvocationBody, RefusedCall
+from handlers.models import Invocation, ReceivedCall, RefusedCall
 from portals.models import Portal
 from robots.models import RobotVersion
 from robots.runner import Runner
@@ -153,7 +153,7 @@ def test_s6_of_equal_names_the_last_counts_and_conflicting_ones_are_read_as_php_
         portal, ("properties[amount]", "7"), ("properties[amount][x]", "8"), ("properties[amount]", "9")
     )
     assert knock(portal, body).status == 200
-    assert json.loads(InvocationBody.objects.get().call)["properties"] == {"amount": "9"}
+    assert json.loads(ReceivedCall.objects.get().call)["properties"] == {"amount": "9"}
 
 
 @pytest.mark.contract("6.12")

@@ -13,7 +13,7 @@ from django.test import Client
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handlers.models import InvocationBody
+from handlers.models import Invocation
 from portals import php_form
 from portals.models import Portal
 from robots.models import RobotVersion
@@ -155,12 +155,11 @@ def test_s6_a_form_written_by_http_build_query_is_taken_whole(
     )
     path = f"/b24/{portal.application.slug}/handler/?v={version.pk}"
     assert Client().post(path, body.decode(), content_type=FORM).status_code == 200
-    row = InvocationBody.objects.select_related("invocation").get()
+    row = Invocation.objects.get()
     assert json.loads(row.call)["properties"] == READ
-    invocation = row.invocation
-    assert (invocation.document_id, invocation.workflow_id, invocation.waits) == (
+    assert (row.document_id, row.workflow_id, row.waits) == (
         "DEAL_42",
         "5f0000000000",
         True,
     )
-    assert invocation.deadline is not None
+    assert row.deadline is not None

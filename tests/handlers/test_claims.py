@@ -11,7 +11,7 @@ from django.db import IntegrityError, connections, transaction
 
 from handlers import claims, sweeper
 from handlers.claims import Settlement
-from handlers.models import Attempt, Invocation, InvocationBody
+from handlers.models import Attempt, Invocation, InvocationResult
 from portals.clock import db_now
 from portals.models import Portal
 from robots.models import RobotVersion
@@ -69,7 +69,7 @@ def test_an_overtaken_owner_writes_nothing(row: Invocation) -> None:
         second.id, second.fence, "computing", "ready", result='{"values": {"a": 2}, "log": null}'
     )
     assert claims.settle([mine]) == {row.pk}
-    assert '"a": 2' in InvocationBody.objects.get().result
+    assert '"a": 2' in InvocationResult.objects.get().result
 
 
 def test_a_result_is_stored_once_and_for_ever(row: Invocation) -> None:
@@ -77,7 +77,7 @@ def test_a_result_is_stored_once_and_for_ever(row: Invocation) -> None:
     claims.settle([Settlement(first.id, first.fence, "computing", "received", result="first")])
     (second,) = claims.claim(DUE, [], "computing", 1)
     claims.settle([Settlement(second.id, second.fence, "computing", "ready", result="second")])
-    assert InvocationBody.objects.get().result == "first"
+    assert InvocationResult.objects.get().result == "first"
 
 
 def test_many_settlements_are_one_transaction(portal: Portal, version: RobotVersion) -> None:
@@ -89,7 +89,7 @@ def test_many_settlements_are_one_transaction(portal: Portal, version: RobotVers
     with pytest.raises(IntegrityError):
         claims.settle([*good, wrong])
     assert Invocation.objects.filter(state="computing").count() == 3
-    assert not InvocationBody.objects.exclude(result="").exists()
+    assert not InvocationResult.objects.exists()
 
 
 def test_a_renewed_lease_is_not_taken_up(row: Invocation) -> None:

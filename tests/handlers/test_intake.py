@@ -11,7 +11,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from handlers import intake_db, intake_postgresql, known
-from handlers.models import Invocation, InvocationBody, RefusedCall
+from handlers.models import Invocation, ReceivedCall, RefusedCall
 from portals.models import Portal
 from robots.models import RobotVersion
 from tests.factories import PortalFactory, RegistrationFactory, RobotFactory, RobotVersionFactory
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_s6_a_call_is_one_row_and_200(portal: Portal, version: RobotVersion) -> None:
     response = post(portal, version=version.pk)
     assert response.status_code == 200
-    row = Invocation.objects.select_related("body").get()
+    row = Invocation.objects.select_related("stored").get()
     assert (row.state, row.run, row.robot_code, row.version_id) == ("received", 1, "double", version.pk)
     assert (row.document_id, row.document_type) == ("DEAL_42", "crm|CCrmDocumentDeal|DEAL")
     assert row.waits and row.deadline is None and row.repeats == 0
@@ -34,7 +34,7 @@ def test_s6_a_call_is_one_row_and_200(portal: Portal, version: RobotVersion) -> 
 def test_s6_no_token_is_kept_and_the_event_token_is_encrypted(portal: Portal, version: RobotVersion) -> None:
     fields = form(portal)
     post(portal, fields, version.pk)
-    body = InvocationBody.objects.get()
+    body = ReceivedCall.objects.get()
     for secret in ("secret-access-token", "secret-refresh-token", "application-token", fields["event_token"]):
         assert secret not in body.call
         assert secret.encode() not in bytes(body.event_token)
@@ -45,7 +45,7 @@ def test_s6_a_repeat_is_the_same_call(portal: Portal, version: RobotVersion) -> 
     fields = form(portal)
     assert [post(portal, fields, version.pk).status_code for _ in range(3)] == [200, 200, 200]
     assert Invocation.objects.get().repeats == 2
-    assert InvocationBody.objects.count() == 1
+    assert ReceivedCall.objects.count() == 1
 
 
 def test_the_database_holds_one_row_a_token_and_run(portal: Portal, version: RobotVersion) -> None:
@@ -277,7 +277,7 @@ def test_nul_bytes_and_wrong_charsets_are_no_error(portal: Portal, version: Robo
     body = urlencode(fields, errors="surrogateescape")
     path = f"/b24/{portal.application.slug}/handler/?v={version.pk}"
     assert Client().generic("POST", path, body, f"{FORM}; charset=no-such").status_code == 200
-    assert "\\u0000" not in InvocationBody.objects.get().call
+    assert "\\u0000" not in ReceivedCall.objects.get().call
 
 
 def test_get_is_405(portal: Portal) -> None:

@@ -90,7 +90,7 @@ def rows(portal: Portal, state: str, number: int = 3, **fields: Any) -> list[Inv
             state=state,
             due_at=now,
             called_at=now,
-            body__event_token=encrypt(b"an event token"),
+            event_token=encrypt(b"an event token"),
             **fields,
         )
         for _ in range(number)

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from handlers import replay
-from handlers.models import Attempt, Invocation, InvocationBody, Sending, State
+from handlers.models import Attempt, Invocation, InvocationResult, ReceivedCall, Sending, State
 from portals.client import PortalClient
 from tests.factories import RegistrationFactory, RobotFactory, RobotVersionFactory
 from tests.handlers.rig import Rig
@@ -99,7 +99,7 @@ def test_s7_a_replay_sends_the_stored_result_again_never_another(rig: Rig) -> No
     again = replay.replay(first, "anna", "the client says it did not arrive")
     assert again.state == State.READY
     rig.work()
-    bodies = list(InvocationBody.objects.order_by("pk").values_list("result", flat=True))
+    bodies = list(InvocationResult.objects.order_by("pk").values_list("result", flat=True))
     assert bodies[0] == bodies[1]
     assert rig.stats()["doubled"] == 0
 
@@ -132,9 +132,9 @@ def test_a_released_process_goes_on_with_nothing_and_nothing_else_is_ever_sent(r
     assert not step["values"] and step["results"][0]["log"] == "goes on without"
     released.refresh_from_db()
     assert released.state == "delivered" and released.released_at is not None
-    assert json.loads(released.body.result) == {"values": {}, "log": "goes on without"}
+    assert json.loads(released.result) == {"values": {}, "log": "goes on without"}
     again = replay.replay(released, "anna", "by mistake")
-    assert again.body.result == released.body.result
+    assert again.result == released.result
 
 
 def test_what_does_not_wait_is_neither_released_nor_sent_again(rig: Rig) -> None:
@@ -160,7 +160,8 @@ def test_purge_forgets_what_has_ended_and_keeps_what_is_owed(rig: Rig) -> None:
     Invocation.objects.filter(pk__in=[done.pk, owed.pk]).update(received_at="2020-01-01T00:00:00+00:00")
     call_command("purge_invocations", "--days", "30", verbosity=0)
     assert set(Invocation.objects.values_list("pk", flat=True)) == {owed.pk, _young.pk}
-    assert not InvocationBody.objects.filter(pk=done.pk).exists()
+    assert set(ReceivedCall.objects.values_list("pk", flat=True)) == {owed.pk, _young.pk}
+    assert not InvocationResult.objects.filter(pk=done.pk).exists()
 
 
 def test_purge_keeps_a_sending_as_long_as_a_call_of_it(rig: Rig) -> None:

@@ -135,7 +135,7 @@ def test_an_error_is_told_once_and_in_the_readers_language(code, text, detail, e
 def test_an_unreadable_input_is_told_in_the_readers_language_or_as_stored():
     payload = {"PROPERTIES": {"a": {"Type": "int"}}}
     call = InvocationFactory(
-        version=RobotVersionFactory(payload=payload), body__call=json.dumps({"properties": {"a": "soon"}})
+        version=RobotVersionFactory(payload=payload), call=json.dumps({"properties": {"a": "soon"}})
     )
     stored = values_shown.inputs_of(call).problem
     Attempt.objects.create(invocation=call, step="compute", at=at(1), code="input_wrong", text=stored)
@@ -143,7 +143,7 @@ def test_an_unreadable_input_is_told_in_the_readers_language_or_as_stored():
     with translation.override("ru"):
         (said,) = told(call)[1][1:]
         assert said != stored and "soon" in said
-    call.body.call = json.dumps({"properties": {"a": "5"}})
+    call.call = json.dumps({"properties": {"a": "5"}})
     assert told(call)[1][1:] == (stored,)
 
 
@@ -262,8 +262,8 @@ def test_a_story_makes_no_query(django_assert_num_queries):
 def test_values_typed_and_raw():
     call = InvocationFactory(
         version=RobotVersionFactory(),
-        body__call=json.dumps({"properties": {"amount": "1000.50", "extra": {"0": "a"}}}),
-        body__result=json.dumps({"values": {"total": "2001.00", "ghost": "x"}}),
+        call=json.dumps({"properties": {"amount": "1000.50", "extra": {"0": "a"}}}),
+        stored__result=json.dumps({"values": {"total": "2001.00", "ghost": "x"}}),
     )
     inputs = values_shown.inputs_of(call)
     assert [(row.id, row.name, row.shown, row.raw, row.declared) for row in inputs.rows] == [
@@ -283,7 +283,7 @@ def test_an_unreadable_value_hides_no_other():
     payload = {"PROPERTIES": {"a": {"Type": "int"}, "b": {"Type": "int"}}}
     call = InvocationFactory(
         version=RobotVersionFactory(payload=payload),
-        body__call=json.dumps({"properties": {"a": "x", "b": "2"}}),
+        call=json.dumps({"properties": {"a": "x", "b": "2"}}),
     )
     inputs = values_shown.inputs_of(call)
     assert [row.shown for row in inputs.rows] == ["can't be read", "2"]
@@ -291,7 +291,7 @@ def test_an_unreadable_value_hides_no_other():
 
 
 def test_a_call_without_a_body_or_with_a_broken_one_is_shown_all_the_same():
-    for call in (InvocationFactory(body=False), InvocationFactory(body__call="{", body__lines="x")):
+    for call in (InvocationFactory(call=""), InvocationFactory(call="{", stored__lines="x")):
         assert values_shown.inputs_of(call).rows == []
         assert values_shown.lines_of(call) == []
         assert told(call)

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from handlers import delivery, known, sweeper
-from handlers.models import Attempt, Confirmation, Invocation, Sending
+from handlers.models import Attempt, Confirmation, Invocation, ReceivedCall, Sending
 from portals import learn, transport
 from portals.client import PortalClient
 from portals.clock import db_now
@@ -361,10 +361,7 @@ def test_s7_a_wrong_signature_is_final(rig: Rig) -> None:
     rig.robot()
     rig.run()
     arrived()
-    compute_only = Invocation.objects.get()
-    body = compute_only.body
-    body.event_token = encrypt(b"forged|A1|0000")
-    body.save()
+    ReceivedCall.objects.update(event_token=encrypt(b"forged|A1|0000"))
     rig.work()
     row = Invocation.objects.get()
     assert (row.state, row.cause) == ("refused", "token_refused")
@@ -445,7 +442,7 @@ def test_s7_s6_a_robot_that_does_not_wait_is_sent_nothing(rig: Rig) -> None:
     arrived()
     rig.work()
     row = Invocation.objects.get()
-    assert row.state == "not_awaited" and json.loads(row.body.result)["values"]
+    assert row.state == "not_awaited" and json.loads(row.result)["values"]
     assert rig.stats()["sends"] == 0
 
 
@@ -500,9 +497,9 @@ def test_the_result_is_stored_before_it_is_sent(rig: Rig, monkeypatch: pytest.Mo
     post = transport.post
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        row = Invocation.objects.select_related("body", "sending").first()
+        row = Invocation.objects.select_related("stored", "sending").first()
         if row is not None and row.state == "sending":
-            stored.append(row.body.result)
+            stored.append(row.result)
             assert row.sending is not None and row.sending.outcome == "open"
         return post(*args, **kwargs)
 
