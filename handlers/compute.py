@@ -19,7 +19,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from handlers import attempts, claims, delivery, slots
+from handlers import attempts, claims, date_format, delivery, slots
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.computed import Row, settlement_of
@@ -35,7 +35,6 @@ from portals.wake import wake
 from robots.job import Job
 from robots.models import RobotVersion
 from robots.runner import Runner, RunnerUnavailable
-from robots.types import learned_date_format
 
 log = structlog.get_logger(__name__)
 
@@ -236,7 +235,8 @@ def _compute_row(
     version, payload = _version(invocation.version_id)
     properties = payload.get("PROPERTIES") or {}
     inputs = row.call.get("properties") or {}
-    _learn_date_format(portal, properties, inputs)
+    known = date_format.known_of(portal)
+    after = date_format.taught(known, properties, inputs)
     job = Job(
         call_id=f"{invocation.portal_id}-{bytes(invocation.token_hash).hex()[:32]}",
         code=invocation.robot_code,
@@ -245,7 +245,7 @@ def _compute_row(
         return_properties=payload.get("RETURN_PROPERTIES") or {},
         inputs=inputs,
         zone=portal.time_zone,
-        date_format=portal.date_format,
+        date_format=after.date_format,
         settings=own_settings,
         waits=invocation.waits,
         domain=portal.domain,
@@ -254,6 +254,9 @@ def _compute_row(
         document_id=row.call.get("document_id") or [],
     )
     outcome = runner().run(job, rest=PortalClient(portal).call, time_limit=float(settings.ROBOT_TIME_LIMIT))
+    if outcome.ok and after != known:
+        # A call that came to nothing teaches nothing: its dates may be what is wrong, and it is tried again.
+        date_format.save(portal, after)
     early = (
         max(0.0, portal.send_delay - (db_now() - invocation.called_at).total_seconds())
         if portal.send_delay
@@ -285,19 +288,3 @@ def _version(version_id: int | None) -> tuple[RobotVersion, dict[str, Any]]:
         version = RobotVersion.objects.get(pk=version_id)
         _versions[version_id] = (version, json.loads(version.payload_text))
     return _versions[version_id]
-
-
-def _learn_date_format(portal: Portal, properties: dict[str, Any], inputs: Any) -> None:
-    """A value with one reading only proves the portal's date format (§6), unless a person has set it. One that
-    was learned is learned anew: a portal may change it; but not from a date as ISO, which any portal may send."""
-    if portal.date_format_source == Portal.Source.PERSON:
-        return
-    if not any(prop.get("Type") in ("date", "datetime") for prop in properties.values()):
-        return
-    proved = learned_date_format(properties, inputs)
-    learned = portal.date_format_source == Portal.Source.LEARNED
-    if proved and not (learned and proved in (portal.date_format, Portal.DateFormat.YMD)):
-        Portal.objects.filter(pk=portal.pk).exclude(date_format_source=Portal.Source.PERSON).update(
-            date_format=proved, date_format_source=Portal.Source.LEARNED
-        )
-        portal.date_format, portal.date_format_source = proved, Portal.Source.LEARNED

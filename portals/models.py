@@ -143,6 +143,8 @@ class Portal(models.Model):
     time_zone_source = models.CharField(max_length=10, choices=Source, default=Source.DEFAULT)
     date_format = models.CharField(_("date format"), max_length=3, choices=DateFormat, default=DateFormat.DMY)
     date_format_source = models.CharField(max_length=10, choices=Source, default=Source.DEFAULT)
+    # Of a learned one: values that spoke for it less those against it, up to a few.
+    date_format_proofs = models.PositiveSmallIntegerField(default=0)
 
     # Learned of the portal (§5, §7): null is not known yet.
     has_workflows = models.BooleanField(_("plan has workflows"), null=True, blank=True)

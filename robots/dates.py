@@ -33,8 +33,8 @@ class UnknownZone(ValueError):
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a text spells: naive `moment`, its own `offset` if it has one, whether it has a time of day, and
-    the site format it proves by itself ("" where it admits two readings, or is ISO with offset and proves
-    nothing)."""
+    the order of day and month it proves of the portal's slashes and dashes ("" where it admits two readings,
+    and of a date with dots or as ISO, which may come from anywhere and says nothing of those)."""
 
     moment: datetime
     offset: tzinfo | None
@@ -68,13 +68,13 @@ def _fixed_offset(sign: str, hours: int, minutes: int) -> tzinfo:
 
 
 def read(text: str, date_format: str) -> Reading | None:
-    """One reading of `text`, or None. Dots are DD.MM.YYYY; slashes and dashes of two readings follow
-    `date_format`, and without one the platform's own formats (MM/DD/YYYY, DD-MM-YYYY)."""
+    """One reading of `text`, or None. Dots are DD.MM.YYYY, slashes with am or pm MM/DD/YYYY; other slashes and
+    dashes of two readings follow `date_format`, and without one the platform's own (MM/DD/YYYY, DD-MM-YYYY)."""
     found = _SITE.fullmatch(text.strip()) if len(text) <= 64 else None
     if found is None:
         return None
     one, two, three = found["one"], found["two"], found["three"]
-    order, proves = _order(one, two, three, found["sep"], date_format)
+    order, proves = _order(one, two, found["sep"], bool(found["half"]), date_format)
     try:
         day = _day(order, one, two, three)
         clock = _clock(found) if found["hour"] else None
@@ -85,17 +85,17 @@ def read(text: str, date_format: str) -> Reading | None:
     return Reading(moment, offset, clock is not None, "" if offset else proves)
 
 
-def _order(one: str, two: str, three: str, sep: str, date_format: str) -> tuple[str, str]:
+def _order(one: str, two: str, sep: str, half: bool, date_format: str) -> tuple[str, str]:
     """How the three numbers are to be read and which format that proves."""
     if len(one) == 4:
-        return "YMD", "YMD"
-    first, second = int(one), int(two)
-    if first > 12:
-        return "DMY", "DMY"
-    if second > 12:
-        return "MDY", "MDY"
+        return "YMD", ""
     if sep == ".":
-        return "DMY", "DMY"  # the platform has no MM.DD.YYYY
+        # The platform has no MM.DD.YYYY; who writes one means it all the same.
+        return ("MDY" if int(two) > 12 else "DMY"), ""
+    if int(one) > 12:
+        return "DMY", "DMY"
+    if int(two) > 12 or (half and sep == "/"):
+        return "MDY", "MDY"  # am and pm come with MM/DD (§6)
     if date_format in ("DMY", "MDY"):
         return date_format, ""
     return ("MDY" if sep == "/" else "DMY"), ""

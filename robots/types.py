@@ -110,7 +110,7 @@ def _read_parts(field: Field, parts: list[Any], context: DatedValues) -> Any:
 
 
 def learned_date_format(properties: Mapping[str, Mapping[str, Any]], raw: object) -> str | None:
-    """The site format ("DMY", "MDY", "YMD") that a date of this call proves, None where none or two do."""
+    """The site format ("DMY" or "MDY") that a date of this call proves, None where none or two do."""
     came: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
     proved: set[str] = set()
     for identifier, spelled in properties.items():

@@ -130,6 +130,7 @@ class Migration(migrations.Migration):
                 ('time_zone_source', models.CharField(choices=[('default', 'default'), ('language', "guessed from the portal's language"), ('learned', 'learned from values'), ('server', 'told by the portal'), ('person', 'set by a person')], default='default', max_length=10)),
                 ('date_format', models.CharField(choices=[('DMY', 'DD.MM.YYYY'), ('MDY', 'MM/DD/YYYY'), ('YMD', 'YYYY-MM-DD')], default='DMY', max_length=3, verbose_name='date format')),
                 ('date_format_source', models.CharField(choices=[('default', 'default'), ('language', "guessed from the portal's language"), ('learned', 'learned from values'), ('server', 'told by the portal'), ('person', 'set by a person')], default='default', max_length=10)),
+                ('date_format_proofs', models.PositiveSmallIntegerField(default=0)),
                 ('has_workflows', models.BooleanField(blank=True, null=True, verbose_name='plan has workflows')),
                 ('has_robots', models.BooleanField(blank=True, null=True, verbose_name='plan has robots')),
                 ('is_cloud', models.BooleanField(blank=True, null=True, verbose_name='cloud')),

@@ -171,6 +171,9 @@ def test_s6_the_date_format_is_learned_from_a_value_with_one_reading(echo: Echo)
 def test_s6_a_portal_that_changed_its_format_is_learned_anew(echo: Echo) -> None:
     assert echo(day="11/24/2026")["day"].startswith("2026-11-24")
     assert echo(day="24/11/2026")["day"].startswith("2026-11-24")
+    # One may be odd; more of them than there were of the former are none.
+    assert echo(day="11/03/2026")["day"].startswith("2026-11-03")
+    assert echo(day="24/11/2026")["day"].startswith("2026-11-24")
     assert Portal.objects.get().date_format == "DMY"
     assert echo(day="11/03/2026")["day"].startswith("2026-03-11")
 

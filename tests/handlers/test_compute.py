@@ -139,26 +139,55 @@ def test_a_portals_settings_reach_its_robots_alone(portal: Portal) -> None:
     assert compute.portal_settings(other) == {}
 
 
-def test_s6_a_date_with_one_reading_teaches_the_portals_format(portal: Portal) -> None:
-    dated = {**PAYLOAD, "PROPERTIES": {"day": {"Name": "D", "Type": "date"}}, "RETURN_PROPERTIES": {}}
+def dated(portal: Portal, *days: str, **properties: str) -> list[str]:
+    """Calls with these dates, one after the other; the state each ends in."""
+    fields = {"day": {"Name": "D", "Type": "datetime"}, "count": {"Name": "C", "Type": "int"}}
+    payload = {**PAYLOAD, "PROPERTIES": fields, "RETURN_PROPERTIES": {}}
+    code = f"dated{RobotVersion.objects.count()}"
     made = RobotFactory(
-        application=portal.application, code="dated", compute={"type": "expression", "returns": {}}
+        application=portal.application, code=code, compute={"type": "expression", "returns": {}}
     )
-    version = RobotVersionFactory(robot=made, payload={"CODE": "dated", **dated})
-    post(portal, version=version.pk, code="dated", **{"properties[day]": "11/24/2026"})
-    compute.work()
+    version = RobotVersionFactory(robot=made, payload={"CODE": code, **payload})
+    more = {f"properties[{name}]": value for name, value in properties.items()}
+    for day in days:
+        post(portal, version=version.pk, code=code, **{"properties[day]": day}, **more)
+        compute.work()
     portal.refresh_from_db()
+    return list(Invocation.objects.filter(robot_code=code).order_by("id").values_list("state", flat=True))
+
+
+def test_s6_a_date_with_one_reading_teaches_the_portals_format(portal: Portal) -> None:
+    dated(portal, "11/24/2026")
     assert (portal.date_format, portal.date_format_source) == ("MDY", "learned")
+
+
+def test_s6_am_and_pm_teach_the_portals_format(portal: Portal) -> None:
+    dated(portal, "04/05/2026 10:00:00 am")
+    assert (portal.date_format, portal.date_format_source) == ("MDY", "learned")
+
+
+@pytest.mark.parametrize("day", ["03.02.2026", "24.11.2026", "2026-11-24"])
+def test_s6_dots_and_iso_say_nothing_of_slashes(portal: Portal, day: str) -> None:
+    Portal.objects.update(date_format="MDY", date_format_source="language")
+    dated(portal, day)
+    assert (portal.date_format, portal.date_format_source) == ("MDY", "language")
+
+
+def test_s6_one_contrary_value_does_not_overturn_what_was_learned(portal: Portal) -> None:
+    dated(portal, "11/24/2026", "11/25/2026", "24/11/2026", "25/11/2026")
+    assert (portal.date_format, portal.date_format_source) == ("MDY", "learned")
+    dated(portal, "26/11/2026")
+    assert portal.date_format == "DMY", "more against it than for it: the portal changed it"
+
+
+def test_s6_a_call_that_fails_teaches_nothing(portal: Portal) -> None:
+    Portal.objects.update(date_format="DMY", date_format_source="language")
+    assert dated(portal, "11/24/2026", count="many") == ["failed"]
+    assert Invocation.objects.get().cause == "input_wrong"
+    assert (portal.date_format, portal.date_format_source) == ("DMY", "language")
 
 
 def test_a_format_that_a_person_set_is_not_learned_over(portal: Portal) -> None:
     Portal.objects.update(date_format="DMY", date_format_source="person")
-    test_day = {**PAYLOAD, "PROPERTIES": {"day": {"Name": "D", "Type": "date"}}, "RETURN_PROPERTIES": {}}
-    made = RobotFactory(
-        application=portal.application, code="dated", compute={"type": "expression", "returns": {}}
-    )
-    version = RobotVersionFactory(robot=made, payload={"CODE": "dated", **test_day})
-    post(portal, version=version.pk, code="dated", **{"properties[day]": "11/24/2026"})
-    compute.work()
-    portal.refresh_from_db()
+    dated(portal, "11/24/2026")
     assert (portal.date_format, portal.date_format_source) == ("DMY", "person")

@@ -191,6 +191,7 @@ MOMENT = datetime(2026, 11, 24, 15, 30, tzinfo=BERLIN)
         "2026-11-24T15:30:00",
         "11/24/2026 03:30:00 pm",
         "11/24/2026 3:30 PM",
+        "11/24/2026 3:30 p.m.",
         "24/11/2026 15:30:00",
         "2026-11-24T15:30:00+01:00",
         "2026-11-24T17:30:00+03:00",
@@ -221,6 +222,12 @@ def test_one_reading_only_is_read_whatever_the_setting(raw: str, date_format: st
 )
 def test_two_readings_follow_the_portals_format(raw: str, date_format: str, day: date) -> None:
     assert one("date", raw, date_format=date_format) == day
+
+
+@pytest.mark.parametrize("date_format", ["", "DMY", "MDY", "YMD"])
+def test_s6_am_and_pm_come_with_the_month_first_whatever_the_setting(date_format: str) -> None:
+    assert one("date", "04/05/2026 10:00:00 am", date_format=date_format) == date(2026, 4, 5)
+    assert one("date", "04.05.2026 10:00:00 am", date_format=date_format) == date(2026, 5, 4)
 
 
 @pytest.mark.parametrize(
@@ -280,13 +287,17 @@ def test_the_ends_of_the_calendar_are_refused_not_raised() -> None:
 @pytest.mark.parametrize(
     ("raws", "learned"),
     [
-        (["24.11.2026"], "DMY"),
+        (["24.11.2026"], None),
+        (["03.02.2026"], None),
         (["24/11/2026 10:00"], "DMY"),
         (["11/24/2026 03:30 pm"], "MDY"),
-        (["2026-11-24 10:00:00"], "YMD"),
+        (["04/05/2026 10:00:00 am"], "MDY"),
+        (["24-11-2026"], "DMY"),
+        (["2026-11-24 10:00:00"], None),
         (["05/06/2026"], None),
         (["2026-11-24T10:00:00+03:00"], None),
-        (["24.11.2026", "11/24/2026"], None),
+        (["24.11.2026", "11/24/2026"], "MDY"),
+        (["24/11/2026", "11/24/2026"], None),
         (["05/06/2026", "24/11/2026"], "DMY"),
         (["nonsense", ""], None),
     ],
