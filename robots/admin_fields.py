@@ -28,7 +28,15 @@ DOCUMENTS: list[tuple[str, Any]] = [
     (r"crm, Bitrix\Crm\Integration\BizProc\Document\Quote, QUOTE", gettext_lazy("Quote")),
     (r"crm, Bitrix\Crm\Integration\BizProc\Document\SmartInvoice, SMART_INVOICE", gettext_lazy("Invoice")),
     (r"crm, Bitrix\Crm\Integration\BizProc\Document\Order, ORDER", gettext_lazy("Order")),
+    # “…” stands for a number; the rules refuse it where nobody put one in its place.
+    (
+        r"crm, Bitrix\Crm\Integration\BizProc\Document\Dynamic, DYNAMIC_…",
+        gettext_lazy("Smart process: its number for …"),
+    ),
     (r"tasks, Bitrix\Tasks\Integration\Bizproc\Document\Task, TASK", gettext_lazy("Task")),
+    ("lists, BizprocDocument, iblock_…", gettext_lazy("Workflow list: its number for …")),
+    (r"lists, Bitrix\Lists\BizprocDocumentLists, iblock_…", gettext_lazy("List: its number for …")),
+    (r"disk, Bitrix\Disk\BizProcDocument, STORAGE_…", gettext_lazy("Drive: its number for …")),
 ]
 # What a filter shows a robot for: an edition or the first parts of a document type.
 FILTERS: list[tuple[str, Any]] = [
@@ -41,9 +49,11 @@ FILTERS: list[tuple[str, Any]] = [
     ("crm, CCrmDocumentCompany", gettext_lazy("Companies")),
     (r"crm, Bitrix\Crm\Integration\BizProc\Document\Quote", gettext_lazy("Quotes")),
     (r"crm, Bitrix\Crm\Integration\BizProc\Document\SmartInvoice", gettext_lazy("Invoices")),
+    (r"crm, Bitrix\Crm\Integration\BizProc\Document\Order", gettext_lazy("Orders")),
     (r"crm, Bitrix\Crm\Integration\BizProc\Document\Dynamic", gettext_lazy("Smart processes")),
     ("tasks", gettext_lazy("Tasks")),
     ("lists", gettext_lazy("Lists")),
+    ("disk", gettext_lazy("Drive")),
 ]
 _LANGUAGE_LINE = re.compile(r"\s*([A-Za-z*][A-Za-z_-]{0,7}|\*)\s*:\s*(.*)")
 _OPTION_LINE = re.compile(r"\s*([^=\[\]]+?)\s*(?:\[([A-Za-z_*-]+)\])?\s*=\s*(.*?)\s*")
@@ -210,10 +220,8 @@ class FilterSideWidget(forms.MultiWidget):
         return context
 
     def decompress(self, value: Any) -> list[Any]:
-        known = dict(FILTERS)
-        entries = [entry if isinstance(entry, str) else ", ".join(map(str, entry)) for entry in value or []]
-        others = [entry for entry in entries if entry not in known]
-        return [[entry for entry in entries if entry in known], "\n".join(others)]
+        """Of nothing only: Django does not ask it about a list, and a filter's side is one (see `parts`)."""
+        return [[], ""]
 
 
 class FilterSideField(forms.MultiValueField):
@@ -227,6 +235,14 @@ class FilterSideField(forms.MultiValueField):
         widget = FilterSideWidget()
         widget.title = kwargs.get("label", "")
         super().__init__(fields, widget=widget, require_all_fields=False, required=False, **kwargs)
+
+    @staticmethod
+    def parts(entries: Any) -> list[Any]:
+        """The stored side as the two widgets hold it: what is ticked, and the others as lines."""
+        known = dict(FILTERS)
+        lines = [entry if isinstance(entry, str) else ", ".join(entry) for entry in entries or []]
+        others = [line for line in lines if line not in known]
+        return [[line for line in lines if line in known], "\n".join(others)]
 
     def compress(self, values: list[Any]) -> list[Any]:
         known, others = values or [[], ""]

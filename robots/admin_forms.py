@@ -28,6 +28,7 @@ from robots.rules import WRONG_CODE
 from robots.rules_properties import WRONG_ID
 from robots.value_types import TYPES
 
+SIDES = ("include", "exclude")
 _RETURNS_LINE = re.compile(r"\s*([A-Za-z0-9_]+)\s*=\s*(.+?)\s*")
 
 
@@ -99,13 +100,12 @@ class RobotForm(forms.ModelForm):
         self.fields["compute_type"] = forms.ChoiceField(
             label=_("Computed by"), choices=[(name, names.get(name, name)) for name in compute_type_names()]
         )
-        held = self.instance.filter or {}
+        self.held_filter = self.instance.filter or {}
         compute = self.instance.compute or {}
         returns = compute.get("returns") or {}
         self.initial.update(
             {
-                "include": held.get("include"),
-                "exclude": held.get("exclude"),
+                **{side: FilterSideField.parts(self.held_filter.get(side)) for side in SIDES},
                 "compute_type": compute.get("type") or "expression",
                 "function": compute.get("function"),
                 "returns": "\n".join(f"{name} = {source}" for name, source in returns.items()),
@@ -141,12 +141,19 @@ class RobotForm(forms.ModelForm):
             value
             | {name: typed.get(name) for name in names}
             | {
-                "filter": {side: typed.get(side) or [] for side in ("include", "exclude")},
+                "filter": {side: self._side(side) for side in SIDES},
                 "properties": inputs,
                 "return_properties": outputs,
                 "compute": self._compute(),
             }
         )
+
+    def _side(self, side: str) -> list[Any]:
+        """A filter's side in the order it had, what is new behind; untouched, as it came."""
+        held, wanted = self.held_filter.get(side) or [], self.cleaned_data.get(side) or []
+        if side not in self.changed_data:
+            return list(held)
+        return [entry for entry in held if entry in wanted] + [entry for entry in wanted if entry not in held]
 
     def _compute(self) -> dict[str, Any]:
         typed = self.cleaned_data
@@ -164,7 +171,7 @@ class RobotForm(forms.ModelForm):
         """Shows a rule's problem beside the field it is about."""
         first, *rest = [*problem.path, ""]
         place = {
-            "filter": str(rest[0]) if rest and rest[0] in ("include", "exclude") else "include",
+            "filter": str(rest[0]) if rest and rest[0] in SIDES else "include",
             "compute": {"function": "function", "log": "log", "type": "compute_type"}.get(
                 str(rest[0]) if rest else "", "returns"
             ),

@@ -40,7 +40,8 @@ _KNOWN = (
     "on_failure",
 )
 _EDITIONS = ("b24", "box")
-MAX_DOCUMENT_PART = 255
+# A module, a PHP class or a type's name. Brackets, quotes and commas are a list that something spelled out as text.
+_DOCUMENT_PART = re.compile(r"""[^\s,'"\[\]…]{1,255}""")
 MAX_FILTER_ENTRIES = 200
 
 
@@ -155,7 +156,7 @@ def _document_type(value: object) -> list[Problem]:
 
 
 def _document_part(part: object) -> bool:
-    return isinstance(part, str) and 0 < len(part) <= MAX_DOCUMENT_PART and part.isprintable()
+    return isinstance(part, str) and part.isprintable() and bool(_DOCUMENT_PART.fullmatch(part))
 
 
 def _filter(value: object) -> list[Problem]:
@@ -202,7 +203,10 @@ def _entries(side: str, entries: Iterable[object]) -> list[Problem]:
 
 
 def _prefix(entry: object) -> bool:
-    return isinstance(entry, (list, tuple)) and 1 <= len(entry) <= 3 and all(map(_document_part, entry))
+    if not isinstance(entry, (list, tuple)) or not 1 <= len(entry) <= 3:
+        return False
+    # [b24] is no module: who writes it means the edition.
+    return all(map(_document_part, entry)) and not (len(entry) == 1 and entry[0] in _EDITIONS)
 
 
 def _compute(definition: Mapping[str, Any]) -> list[Problem]:

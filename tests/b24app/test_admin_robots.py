@@ -9,6 +9,7 @@ from robots.definition import definition_of, write_definition
 from robots.models import Property, Robot
 from robots.publish import publish
 from tests.b24app.people import signed_in
+from tests.b24app.rendered_form import sent_by_browser
 from tests.factories import ApplicationFactory, RobotFactory
 
 pytestmark = pytest.mark.django_db
@@ -54,34 +55,7 @@ def posted(client, url):
     """What a browser would send back of the page as it is."""
     page = client.get(url)
     assert page.status_code == 200
-    data = {}
-    forms = [page.context["adminform"].form]
-    for inline in page.context["inline_admin_formsets"]:
-        formset = inline.formset
-        forms += [formset.management_form, *formset.forms]
-    for form in forms:
-        for bound in form:
-            flatten(data, bound.field.widget, bound.html_name, bound.value())
-    return data
-
-
-def flatten(data, widget, name, value):
-    if hasattr(widget, "widgets"):
-        values = (
-            value
-            if isinstance(value, list) and len(value) == len(widget.widgets)
-            else widget.decompress(value)
-        )
-        # decompress of a list of entries is not to be taken for the list of parts
-        if widget.__class__.__name__ == "FilterSideWidget":
-            values = widget.decompress(value)
-        for part, suffix, each in zip(widget.widgets, widget.widgets_names, values, strict=True):
-            flatten(data, part, name + suffix, each)
-    elif widget.__class__.__name__ == "CheckboxInput":
-        if value:
-            data[name] = "on"
-    elif value not in (None, ""):
-        data[name] = value
+    return sent_by_browser(page.content.decode(), "robot_form")
 
 
 def typed(application, **changed):
