@@ -140,6 +140,9 @@ class RefusedCallSerializer(serializers.ModelSerializer[RefusedCall]):
 class Calls(Resource):
     """Calls: each run of each call that a portal made, and what became of it."""
 
+    # Compared as the number that it is: of a key that is another row's, too large a one is no number to SQLite.
+    lookup_field = "id"
+    lookup_url_kwarg = "pk"
     queryset = Invocation.objects.select_related("portal__application", "version").only(*_LINE)
     one_queryset = without_secrets(
         Invocation.whole.select_related("portal__application", "version", "sending", "stored").defer(

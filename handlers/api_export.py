@@ -44,8 +44,8 @@ def lines(calls: QuerySet[Invocation]) -> Iterator[str]:
     zone = timezone.get_current_timezone()
     below: int | None = None
     while True:
-        page = calls if below is None else calls.filter(pk__lt=below)
-        rows = list(page.order_by("-pk")[:PAGE])
+        page = calls if below is None else calls.filter(id__lt=below)
+        rows = list(page.order_by("-id")[:PAGE])
         if rows:
             yield _written([[cell(read(call), zone) for read in readers] for call in rows])
         if len(rows) < PAGE:

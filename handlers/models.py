@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -143,6 +144,13 @@ class ReceivedCall(models.Model):
         return f"#{self.pk}"
 
 
+class KeyOfParent(models.OneToOneField[Any, Any]):
+    """A key that is another row's: on SQLite the row's own number, so that no index stands beside the table."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return "integer" if connection.vendor == "sqlite" else super().db_type(connection)
+
+
 class _Narrow(models.Manager["Invocation"]):
     """Without what came and its token: a list needs neither."""
 
@@ -153,7 +161,7 @@ class _Narrow(models.Manager["Invocation"]):
 class Invocation(ReceivedCall):
     """One run of one call: (portal, token, run). Only `handlers/claims.py` writes state, lease and fence."""
 
-    came = models.OneToOneField(
+    came = KeyOfParent(
         ReceivedCall,
         on_delete=models.CASCADE,
         parent_link=True,
@@ -273,7 +281,7 @@ class Invocation(ReceivedCall):
 class InvocationResult(models.Model):
     """The token's one result for ever: a row that is inserted once and changed by nobody."""
 
-    invocation = models.OneToOneField(
+    invocation = KeyOfParent(
         Invocation,
         on_delete=models.CASCADE,
         primary_key=True,

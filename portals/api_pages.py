@@ -29,8 +29,8 @@ class NewestFirst(BasePagination):
         size = _number(request, "page_size", PAGE_SIZE_MAX) or PAGE_SIZE
         below = _number(request, "cursor", _ID_MAX)
         if below is not None:
-            queryset = queryset.filter(pk__lt=below)
-        rows = list(queryset.order_by("-pk")[: size + 1])
+            queryset = queryset.filter(id__lt=below)
+        rows = list(queryset.order_by("-id")[: size + 1])
         self.next: str | None = None
         if len(rows) > size:
             rows.pop()
