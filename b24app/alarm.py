@@ -18,11 +18,24 @@ class Kind(models.TextChoices):
     PORTAL_NO_ADMIN = "portal_no_admin", _("a portal has lost its administrator")
     ROBOT_FAILING = "robot_failing", _("a robot fails more than before")
     SWEEPER_SILENT = "sweeper_silent", _("nothing sweeps")
+    SWEEP_FAILS = "sweep_fails", _("a sweep fails each time")
     BROKER_AWAY = "broker_away", _("the broker does not answer")
     DATABASE_AWAY = "database_away", _("the database does not answer")
     SPOOL_USED = "spool_used", _("calls wait on a machine's disk")
     SPOOL_FULL = "spool_full", _("a machine's spool fills up")
-    DEAD_LETTERS = "dead_letters", _("calls that the database refuses")
+    DEAD_LETTERS = "dead_letters", _("calls that can't be read or stored")
+
+
+class FailingSweep(models.Model):
+    """A room whose last sweep failed, and since when each of them has; gone with the first that ends well."""
+
+    room = models.CharField(max_length=20, primary_key=True)
+    since = models.DateTimeField()
+    # The exception's type: its text may hold what no alarm should.
+    error = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.room
 
 
 class Alarm(models.Model):

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 
 from b24app import probe
-from b24app.alarm import Kind
+from b24app.alarm import FailingSweep, Kind
 from handlers import attention, spool
 from handlers.models import Invocation, State
 from portals.clock import db_now
@@ -141,6 +141,13 @@ def sweeper_silent() -> Iterator[Cause]:
         yield Cause(Kind.SWEEPER_SILENT, params={"minutes": _minutes(now - ended)})
 
 
+def sweeps_failing() -> Iterator[Cause]:
+    now = db_now()
+    for each in FailingSweep.objects.filter(since__lte=now - SWEEP_SILENT):
+        params = {"room": each.room, "minutes": _minutes(now - each.since), "error": each.error}
+        yield Cause(Kind.SWEEP_FAILS, each.room, params)
+
+
 def broker_away() -> Iterator[Cause]:
     if probe.broker.ask() != probe.OK:
         yield Cause(Kind.BROKER_AWAY, grace=dt.timedelta(seconds=30))
@@ -177,6 +184,7 @@ EVERYWHERE: list[tuple[Callable[[], Iterator[Cause]], set[str]]] = [
     (portals_in_trouble, {Kind.PORTAL_TROUBLE, Kind.PORTAL_NO_ADMIN}),
     (robots_failing, {Kind.ROBOT_FAILING}),
     (sweeper_silent, {Kind.SWEEPER_SILENT}),
+    (sweeps_failing, {Kind.SWEEP_FAILS}),
     (broker_away, {Kind.BROKER_AWAY}),
 ]
 # Asked on each machine, and kept there: they must go out without a database.

@@ -46,6 +46,10 @@ _WORDS: dict[str, tuple[Any, Any]] = {
         _("Nothing has been swept for %(minutes)s min: what a dead process held is not taken up."),
         _("See whether beat and a worker run. Web processes ask workers for sweeps meanwhile."),
     ),
+    Kind.SWEEP_FAILS: (
+        _("Each sweep of “%(room)s” has failed for %(minutes)s min (%(error)s)."),
+        _("The worker's log says why, at “a sweep failed”."),
+    ),
     Kind.BROKER_AWAY: (
         _("The broker does not answer: workers are not woken. Calls are taken in all the same."),
         _("Bring the broker back; its messages need not be saved."),
@@ -63,8 +67,11 @@ _WORDS: dict[str, tuple[Any, Any]] = {
         _("Bring the database back, or raise SPOOL_MAX_MB and restart."),
     ),
     Kind.DEAD_LETTERS: (
-        _("%(calls)s calls in the spool of %(machine)s are refused by the database as data."),
-        _("The machine's log says why. They stay there; `manage.py sweep` does not try them again."),
+        _("%(calls)s calls in the spool of %(machine)s can't be read with any key or stored."),
+        _(
+            "The machine's log says why. Mend that (a key that is missing goes back into ENCRYPTION_KEYS), then run"
+            " `manage.py sweep` there: it tries them again."
+        ),
     ),
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
+from b24app.alarm import FailingSweep
 from handlers.models import OPEN_STATES, Invocation, RefusedCall, State
 from handlers.spool import held as waiting_in_spool
 from portals.clock import db_now
@@ -17,10 +18,11 @@ from robots.models import ForeignCode, Registration
 
 @dataclass(frozen=True)
 class Queue:
-    """Calls that nothing keeps from going on, and how long the oldest has been due, in seconds."""
+    """Calls that nothing keeps from going on, how long the oldest has been due, in seconds, and whether sweeps fail."""
 
     due: int
     oldest_seconds: float
+    sweeps_fail: bool
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def queue() -> Queue:
         ).aggregate(due=Count("pk"), oldest=Min("due_at"))
         due += found["due"]
         oldest = min(filter(None, (oldest, found["oldest"])), default=None)
-    return Queue(due, max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+    age = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+    return Queue(due, age, FailingSweep.objects.exists())
 
 
 def spool() -> Spool:

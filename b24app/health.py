@@ -62,7 +62,13 @@ def _details(database: str) -> dict[str, Any]:
         queue = figures.queue()
     except DatabaseError as error:
         return told | {"database": f"away ({type(error).__name__})"}
-    well = broker == probe.OK and queue.oldest_seconds < LATE_SECONDS and spool.part < 0.5
+    well = (
+        broker == probe.OK
+        and queue.oldest_seconds < LATE_SECONDS
+        and spool.part < 0.5
+        and not spool.bad
+        and not queue.sweeps_fail
+    )
     return told | {
         "status": "ready" if well else "degraded",
         "queue": {"due": queue.due, "oldest_seconds": round(queue.oldest_seconds, 1)},

@@ -11,7 +11,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from b24app.alarm import Alarm  # noqa: F401  (a model of this app, in a module of its own)
+from b24app.alarm import Alarm, FailingSweep  # noqa: F401  (models of this app, in a module of their own)
 
 # So that a token found in a file or a log is known for what it is.
 PREFIX = "hub_"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 import handlers.compute
 import handlers.delivery
@@ -17,7 +18,9 @@ import portals.sweep
 import robots.sweep
 import robots.work
 from b24app import alarms
+from b24app.alarm import FailingSweep
 from portals import lease
+from portals.clock import db_now
 from robots.push import want_all
 
 log = structlog.get_logger(__name__)
@@ -49,10 +52,22 @@ def sweep(asked: bool = False) -> None:
             continue
         try:
             work()
-        except Exception:
+        except Exception as error:
             log.exception("a sweep failed", room=room)
+            _note_failure(room, error)
+        else:
+            FailingSweep.objects.filter(room=room).delete()
         finally:
             held.renew(_REST_SECONDS)
+
+
+def _note_failure(room: str, error: Exception) -> None:
+    """Since when it has failed is what an alarm goes by: the lease is renewed by a pass that failed, too."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    with suppress(DatabaseError, InterfaceError):
+        since = {"since": db_now(), "error": type(error).__name__[:100]}
+        FailingSweep.objects.get_or_create(room=room, defaults=since)
 
 
 def _after_rest(room: str) -> lease.Held | None:

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from django.db import DatabaseError
 
 from handlers import intake_db, known, refusals, spool
 from handlers.accept import Refused, accept
+from handlers.incoming import Incoming
 from portals.failpoint import failpoint
 from portals.wake import wake
 
@@ -27,6 +27,7 @@ _PAGE = 100
 _COPY_EVERY = 10.0
 _copied_at = 0.0
 _copied: tuple[object, ...] = ()
+_tried_again = False
 
 
 def drain() -> int:
@@ -37,6 +38,7 @@ def drain() -> int:
     with _alone() as alone:
         if not alone:
             return 0
+        _try_again_once()
         after = 0
         try:
             while page := spool.take(_PAGE, after):
@@ -54,24 +56,44 @@ def _drain_page(page: list[spool.Spooled]) -> int:
     done: list[int] = []
     try:
         for entry in page:
-            try:
-                failpoint("drain.before_accept")
-                accept(entry.call)
-                failpoint("drain.accepted")
-            except Refused as refusal:
-                if refusals.claim_is_pending(entry.call):
-                    continue
-                refusals.note(entry.call, refusal.reason, str(refusal), "")
-            except DatabaseError:
-                log.exception("a spooled call can't be stored; it is set aside", row=entry.id)
+            if entry.call is None:
                 spool.set_aside(entry.id)
                 continue
-            done.append(entry.id)
+            try:
+                if _take_in(entry.call):
+                    done.append(entry.id)
+            except intake_db.Away:
+                raise
+            except Exception:
+                # Whatever is the matter with it keeps none that stands behind it.
+                log.exception("a spooled call can't be stored; it is set aside", row=entry.id)
+                spool.set_aside(entry.id)
     finally:
         if done:
             spool.remove(done)
             failpoint("drain.removed")
     return len(done)
+
+
+def _take_in(call: Incoming) -> bool:
+    """Whether it may leave the spool: stored, or told of as refused. Raises Away, and whatever else goes wrong."""
+    failpoint("drain.before_accept")
+    try:
+        accept(call)
+    except Refused as refusal:
+        if refusals.claim_is_pending(call):
+            return False
+        refusals.note(call, refusal.reason, str(refusal), "")
+    failpoint("drain.accepted")
+    return True
+
+
+def _try_again_once() -> None:
+    """Each process tries once what others set aside: it may have the key or the release that they lacked."""
+    global _tried_again
+    if not _tried_again:
+        spool.try_again()
+        _tried_again = True
 
 
 def tend() -> None:
@@ -90,8 +112,8 @@ def tend() -> None:
 
 def forget() -> None:
     """For tests: as in a process that just started."""
-    global _copied_at, _copied
-    _copied_at, _copied = 0.0, ()
+    global _copied_at, _copied, _tried_again
+    _copied_at, _copied, _tried_again = 0.0, (), False
 
 
 def _copy_portals() -> None:

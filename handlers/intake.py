@@ -9,6 +9,7 @@ from handlers import intake_db, known, refusals, spool
 from handlers.accept import Refused, accept
 from handlers.incoming import Incoming
 from handlers.offers import offer_tokens
+from portals.crypto import SecretUnreadable
 from portals.failpoint import failpoint
 from portals.wake import wake
 
@@ -32,8 +33,9 @@ def take(call: Incoming, address: str) -> None:
         # Starts the thread that finds the database back.
         wake("compute")
         return
-    except DatabaseError:
-        # The database answers and refuses the row: ours to look at, never the portal's to lose.
+    except (DatabaseError, SecretUnreadable):
+        # The database answers and refuses the row, or no key opens the portal's token: ours to look at, never the
+        # portal's to lose.
         log.exception("a call can't be stored; it is spooled", member_id=call.member_id)
         spool.put(call)
         return

@@ -13,8 +13,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import structlog
+
 from handlers import intake_db
-from portals.crypto import decrypt, keyed_hash
+from portals.crypto import SecretUnreadable, decrypt, keyed_hash
+
+log = structlog.get_logger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -156,16 +160,20 @@ def application_exists(slug: str) -> bool:
 
 
 def everyone() -> list[tuple[str, str, bytes, bytes, dt.datetime | None]]:
-    """All installed portals as the spool's copy holds them. Raises intake_db.Away."""
+    """All installed portals as the spool's copy holds them, without those whose secrets no key opens. Raises
+    intake_db.Away."""
     rows = intake_db.run(
         "SELECT a.slug, p.member_id, p.application_token, p.former_application_token, p.former_until"
         " FROM portals_portal p JOIN portals_application a ON a.id = p.application_id WHERE p.state = 'installed'",
         (),
     )
-    return [
-        (slug, member, _hash_of_secret(token), _hash_of_secret(former), _aware(until))
-        for slug, member, token, former, until in rows
-    ]
+    found = []
+    for slug, member, token, former, until in rows:
+        try:
+            found.append((slug, member, _hash_of_secret(token), _hash_of_secret(former), _aware(until)))
+        except SecretUnreadable:
+            log.error("a portal's application token can't be read", application=slug, member_id=member)
+    return found
 
 
 def forget() -> None:

@@ -17,11 +17,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from django.conf import settings
 
 from handlers.incoming import Incoming
-from portals.crypto import decrypt, encrypt, keyed_hashes
+from portals.crypto import SecretUnreadable, decrypt, encrypt, keyed_hashes
 from portals.failpoint import failpoint
+
+log = structlog.get_logger(__name__)
 
 UNVERIFIED_FORM_MAX = 256 * 1024
 # Of the unverified share, what one claimed portal may take.
@@ -60,14 +63,16 @@ class _Slot:
 
 @dataclass(frozen=True)
 class Spooled:
+    """A row as it lies there; `call` is None where no key opens it, or what is inside is no call."""
+
     id: int
     verified: bool
-    call: Incoming
+    call: Incoming | None
 
 
 @dataclass(frozen=True)
 class Held:
-    """What the spool holds now; `oldest` in unix seconds, None where it is empty."""
+    """What the spool holds now; `oldest` of those not set aside in unix seconds, None where there is none."""
 
     calls: int
     bytes: int
@@ -202,7 +207,15 @@ def take(most: int, after: int = 0) -> list[Spooled]:
         rows = database.execute(
             "SELECT id, verified, call FROM calls WHERE id > ? AND bad = 0 ORDER BY id LIMIT ?", (after, most)
         ).fetchall()
-    return [Spooled(row[0], bool(row[1]), Incoming.load(decrypt(row[2]))) for row in rows]
+    return [Spooled(row[0], bool(row[1]), _opened(row[0], row[2])) for row in rows]
+
+
+def _opened(row: int, blob: bytes) -> Incoming | None:
+    try:
+        return Incoming.load(decrypt(blob))
+    except (SecretUnreadable, ValueError, TypeError, LookupError, AttributeError) as error:
+        log.error("a spooled call can't be read", row=row, error=type(error).__name__)
+        return None
 
 
 def remove(ids: list[int]) -> None:
@@ -211,9 +224,15 @@ def remove(ids: list[int]) -> None:
 
 
 def set_aside(row: int) -> None:
-    """A call that the database refuses as data: kept for a person, no longer tried."""
+    """A call that can't be read or stored as it is: kept for a person, no longer tried by this process."""
     with _database() as database:
         database.execute("UPDATE calls SET bad = 1 WHERE id = ?", (row,))
+
+
+def try_again() -> None:
+    """Calls that were set aside are tried once more: their key may be back, or a new release can store them."""
+    with _database() as database:
+        database.execute("UPDATE calls SET bad = 0 WHERE bad = 1")
 
 
 def held() -> Held:
@@ -222,6 +241,7 @@ def held() -> Held:
         return Held(0, 0, 0, None)
     with _database() as database:
         calls, size, bad, oldest = database.execute(
-            "SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(SUM(bad), 0), MIN(received) FROM calls"
+            "SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(SUM(bad), 0),"
+            " MIN(CASE WHEN bad = 0 THEN received END) FROM calls"
         ).fetchone()
     return Held(calls, size, bad, oldest)

@@ -23,13 +23,22 @@ _LOST_MAX = 5
 
 
 def sweep() -> None:
-    """One pass over calls."""
-    drain.tend()
-    _take_up_expired()
-    waits.end_waits()
-    waits.end_uninstalled()
-    refusals.trim()
-    _wake_what_is_due()
+    """One pass over calls. A part that fails keeps no other from its own; what failed is raised in the end."""
+    failed: list[Exception] = []
+    for part in (
+        drain.tend,
+        _take_up_expired,
+        waits.end_waits,
+        waits.end_uninstalled,
+        refusals.trim,
+        _wake_what_is_due,
+    ):
+        try:
+            part()
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("parts of a sweep failed", failed)
 
 
 def _take_up_expired() -> None:

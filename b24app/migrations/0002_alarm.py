@@ -11,10 +11,18 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='FailingSweep',
+            fields=[
+                ('room', models.CharField(max_length=20, primary_key=True, serialize=False)),
+                ('since', models.DateTimeField()),
+                ('error', models.CharField(max_length=100)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Alarm',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('calls_late', 'calls are not computed'), ('results_late', 'results are not sent'), ('unconfirmed', 'arrival of results is not looked for'), ('stuck', 'a portal took results, its processes still wait'), ('portal_trouble', 'a portal takes nothing'), ('portal_no_admin', 'a portal has lost its administrator'), ('robot_failing', 'a robot fails more than before'), ('sweeper_silent', 'nothing sweeps'), ('broker_away', 'the broker does not answer'), ('database_away', 'the database does not answer'), ('spool_used', "calls wait on a machine's disk"), ('spool_full', "a machine's spool fills up"), ('dead_letters', 'calls that the database refuses')], max_length=20, verbose_name='what')),
+                ('kind', models.CharField(choices=[('calls_late', 'calls are not computed'), ('results_late', 'results are not sent'), ('unconfirmed', 'arrival of results is not looked for'), ('stuck', 'a portal took results, its processes still wait'), ('portal_trouble', 'a portal takes nothing'), ('portal_no_admin', 'a portal has lost its administrator'), ('robot_failing', 'a robot fails more than before'), ('sweeper_silent', 'nothing sweeps'), ('sweep_fails', 'a sweep fails each time'), ('broker_away', 'the broker does not answer'), ('database_away', 'the database does not answer'), ('spool_used', "calls wait on a machine's disk"), ('spool_full', "a machine's spool fills up"), ('dead_letters', "calls that can't be read or stored")], max_length=20, verbose_name='what')),
                 ('subject', models.CharField(blank=True, max_length=200, verbose_name='of')),
                 ('params', models.JSONField(default=dict)),
                 ('opened_at', models.DateTimeField(verbose_name='since')),

@@ -13,8 +13,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 
-from b24app import alarm_causes, alarms, env, probe
-from b24app.alarm import Alarm, Kind
+from b24app import alarm_causes, alarms, env, probe, work
+from b24app.alarm import Alarm, FailingSweep, Kind
 from b24app.alarm_book import DatabaseBook, FileBook
 from b24app.alarm_causes import Cause
 from handlers import spool
@@ -259,6 +259,24 @@ def test_a_silent_sweeper_is_told_and_workers_are_asked_to_sweep(monkeypatch: An
     monkeypatch.setattr(alarms, "wake", woken.append)
     alarms.settle(DatabaseBook(), [(lambda: iter([cause]), {"sweeper_silent"})], db_now())
     assert woken == ["sweep"]
+
+
+def test_a_sweep_that_fails_is_told_while_it_lasts(monkeypatch: Any) -> None:
+    def fails() -> None:
+        raise ExceptionGroup("parts of a sweep failed", [RuntimeError("a defect")])
+
+    monkeypatch.setitem(work.SWEEPS, "handlers", fails)
+    work.sweep(asked=True)
+    assert list(FailingSweep.objects.values_list("room", flat=True)) == ["handlers"]
+    assert kinds(alarm_causes.sweeps_failing) == [], "a moment of it may pass"
+    FailingSweep.objects.update(since=minutes_ago(3))
+    work.sweep(asked=True)
+    (cause,) = alarm_causes.sweeps_failing()
+    assert (cause.kind, cause.subject) == ("sweep_fails", "handlers")
+    assert cause.params == {"room": "handlers", "minutes": 3, "error": "RuntimeError"}
+    monkeypatch.setitem(work.SWEEPS, "handlers", lambda: None)
+    work.sweep(asked=True)
+    assert kinds(alarm_causes.sweeps_failing) == []
 
 
 def test_the_spool_of_this_machine(settings: Any, portal: Portal) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import sqlite3
 import stat
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from handlers import drain, intake_db, known, spool
+from handlers import drain, intake_db, known, spool, sweeper
 from handlers.models import Invocation, RefusedCall
+from portals.clock import db_now
 from portals.crypto import keyed_hash
 from portals.models import PendingInstallation, Portal
 from robots.models import RobotVersion
+from tests.factories import InvocationFactory, PortalFactory
 from tests.handlers.calls import form, post
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -179,12 +183,65 @@ def test_a_call_that_the_database_refuses_as_data_is_set_aside(
     assert spool.held().bad == 1
 
 
+def test_a_row_that_no_key_opens_is_set_aside_and_keeps_nobody(
+    portal: Portal, version: RobotVersion, away: Any, settings: Any
+) -> None:
+    drain.tend()
+    away.gone = True
+    keys = settings.ENCRYPTION_KEYS
+    settings.ENCRYPTION_KEYS = ["a key that was taken out too early, alas", *keys]
+    post(portal, version=version.pk, workflow_id="w0")
+    settings.ENCRYPTION_KEYS = keys
+    post(portal, version=version.pk, workflow_id="w1")
+    away.gone = False
+    lost = InvocationFactory(portal=portal, state="computing", lease_until=db_now() - timedelta(seconds=1))
+    sweeper.sweep()
+    assert Invocation.objects.exclude(pk=lost.pk).get().workflow_id == "w1"
+    assert Invocation.objects.get(pk=lost.pk).state == "received"
+    held = spool.held()
+    assert (held.calls, held.bad, held.oldest) == (1, 1, None)
+    # Each process tries it once: with its key it goes where it was to go.
+    settings.ENCRYPTION_KEYS = [*keys, "a key that was taken out too early, alas"]
+    drain.tend()
+    assert spool.held().bad == 1
+    drain.forget()
+    drain.tend()
+    assert spool.held().calls == 0 and Invocation.objects.filter(workflow_id="w0").exists()
+
+
+def test_a_portal_whose_token_no_key_opens_loses_no_call_and_keeps_no_other(
+    portal: Portal, version: RobotVersion, away: Any
+) -> None:
+    damaged = PortalFactory(application=portal.application)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE portals_portal SET application_token = %s WHERE id = %s", [b"no", damaged.pk])
+    assert post(damaged, version=version.pk).status_code == 200
+    drain.tend()
+    assert (spool.held().calls, spool.held().bad) == (1, 1)
+    away.gone = True
+    known.forget()
+    assert post(portal, version=version.pk).status_code == 200
+    assert [entry.verified for entry in spool.take(10)] == [True], "the copy was made all the same"
+
+
+def test_parts_of_a_sweep_do_not_depend_on_each_other(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = InvocationFactory(portal=portal, state="computing", lease_until=db_now() - timedelta(seconds=1))
+
+    def fails() -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(drain, "tend", fails)
+    with pytest.raises(ExceptionGroup):
+        sweeper.sweep()
+    assert Invocation.objects.get(pk=lost.pk).state == "received"
+
+
 @pytest.mark.contract("3.17")
 def test_s3_calls_of_an_installation_that_waits_for_the_token_server_are_kept(
     portal: Portal, version: RobotVersion
 ) -> None:
-    from portals.clock import db_now
-
     PendingInstallation.objects.create(
         application=portal.application,
         member_id="e" * 32,
@@ -211,8 +268,6 @@ def test_s3_calls_of_an_installation_that_waits_for_the_token_server_are_kept(
 def test_s3_calls_of_an_installation_that_came_to_nothing_are_told_of_as_refused(
     portal: Portal, version: RobotVersion
 ) -> None:
-    from portals.clock import db_now
-
     PendingInstallation.objects.create(
         application=portal.application,
         member_id="e" * 32,
