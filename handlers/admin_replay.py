@@ -116,7 +116,10 @@ def decide_link(deed: str, ids: list[int]) -> str:
 
 def links_for(request: HttpRequest, call: Invocation) -> list[dict[str, str]]:
     """The buttons above a call's story, for what this person may do and what makes sense for it."""
-    links = []
+    links: list[dict[str, str]] = []
+    if call.followed_at is not None:
+        # What becomes of it is decided about at its latest run.
+        return links
     over = call.state in (State.FAILED, State.DELIVERED, State.REFUSED, State.EXPIRED)
     if over and request.user.has_perm(REPLAY):
         links.append({"href": decide_link("replay", [call.pk]), "words": _("Replay")})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import BooleanField, Exists, OuterRef, QuerySet
+from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
-from handlers.models import Confirmation, Invocation, ReceivedCall, State
+from handlers.models import Confirmation, Invocation, State
 
 # Counting stops here: a person who must look at ten thousand calls is not helped by the exact number.
 COUNT_LIMIT = 10_000
@@ -15,12 +15,12 @@ COUNT_LIMIT = 10_000
 
 def failed(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
     """Ended `failed` and not run again since."""
-    return _latest_run(narrowed(_all(among), State.FAILED))
+    return narrowed(_all(among), State.FAILED).filter(followed_at=None)
 
 
 def stuck(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
     """Taken by the portal, and its process still waits."""
-    return _latest_run(_all(among).filter(id__in=_ids(confirmation=Confirmation.STUCK)))
+    return _all(among).filter(id__in=_ids(confirmation=Confirmation.STUCK, followed_at=None))
 
 
 def still_open(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
@@ -58,10 +58,3 @@ def _ids(*conditions: Any, **equal: Any) -> QuerySet[Any, Any]:
 
 def _all(among: QuerySet[Invocation] | None) -> QuerySet[Invocation]:
     return Invocation.objects.all() if among is None else among
-
-
-def _latest_run(queryset: QuerySet[Invocation]) -> QuerySet[Invocation]:
-    later = ReceivedCall.objects.filter(
-        portal=OuterRef("portal"), token_hash=OuterRef("token_hash"), run__gt=OuterRef("run")
-    )
-    return queryset.filter(~Exists(later))

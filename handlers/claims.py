@@ -147,6 +147,22 @@ def settle(settlements: list[Settlement]) -> set[int]:
     return ours
 
 
+def follow(row_id: int) -> bool:
+    """Marks a run that is over as followed by another, once; False where it is open or was followed before.
+
+    Whoever read it before writes nothing to it any more, and whether the result arrived is found out by the later
+    run. That a followed run is never under way again is a rule of the database (`invocation_followed_is_over`).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_ROW} SET followed_at = {now_sql(connection.vendor)}, fence = fence + 1, confirm_at = NULL"
+            " WHERE id = %s AND followed_at IS NULL"
+            " AND state NOT IN ('received', 'computing', 'ready', 'sending')",
+            [row_id],
+        )
+        return bool(cursor.rowcount == 1)
+
+
 def renew(rows: list[Claim]) -> int:
     """Keeps claimed rows ours for another LEASE; how many still are."""
     data = json.dumps([asdict(row) for row in rows])

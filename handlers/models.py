@@ -205,6 +205,8 @@ class Invocation(ReceivedCall):
     sent_at = models.DateTimeField(_("last sent"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     released_at = models.DateTimeField(_("released"), null=True, blank=True)
+    # A later run goes on with the call: this one is over for good.
+    followed_at = models.DateTimeField(_("run again"), null=True, blank=True)
     confirmed_at = models.DateTimeField(_("confirmed"), null=True, blank=True)
     confirmation = models.CharField(
         _("arrival"), max_length=12, choices=Confirmation, blank=True, default=Confirmation.NONE
@@ -227,6 +229,10 @@ class Invocation(ReceivedCall):
             models.CheckConstraint(condition=Q(state__in=State.values), name="invocation_state_known"),
             models.CheckConstraint(
                 condition=Q(cause="") | Q(cause__in=Cause.values), name="invocation_cause_known"
+            ),
+            # Of a token's runs only the last may be under way, so no two can come to results of their own.
+            models.CheckConstraint(
+                condition=Q(followed_at=None) | ~Q(state__in=OPEN_STATES), name="invocation_followed_is_over"
             ),
         ]
         indexes = [

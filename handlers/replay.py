@@ -7,8 +7,7 @@ its code was unknown when it came, by the one that acceptance would choose now.
 
 from __future__ import annotations
 
-from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from handlers import attempts, claims
@@ -44,21 +43,21 @@ def replay(invocation: Invocation, by: str, why: str) -> Invocation:
         runs = Invocation.objects.filter(
             portal_id=invocation.portal_id, token_hash=bytes(invocation.token_hash)
         )
-        if runs.filter(state__in=OPEN_STATES).exists():
+        newest = runs.latest("run")
+        if newest.state in OPEN_STATES:
             raise CannotReplay(_("A run of this call is still open."))
         version_id = invocation.version_id or version_sought(invocation)
         if version_id is None:
             raise CannotReplay(_("No robot with this code is published. Publish one, then replay."))
         if invocation.deadline is not None and invocation.deadline <= db_now():
             raise CannotReplay(_("The process has stopped waiting for this call."))
+        # From here on nobody else releases or replays it; what a release stored just before is seen below.
+        if not claims.follow(newest.pk):
+            raise CannotReplay(_("The call has changed meanwhile. Look at it again."))
         result = stored_result(invocation)
         if result and not invocation.waits:
             raise CannotReplay(_("The robot does not wait: nothing is sent for it."))
-        newest = runs.aggregate(newest=Max("run"))["newest"] or 0
-        try:
-            again = _new_run(invocation, newest + 1, result, version_id)
-        except IntegrityError:
-            raise CannotReplay(_("Somebody else replays this call just now.")) from None
+        again = _new_run(invocation, newest.run + 1, result, version_id)
         attempts.write([Note(again.pk, "person", "replay", why, actor=by)])
     wake("deliver" if result else "compute")
     return again
@@ -71,6 +70,8 @@ def release(invocation: Invocation, by: str, why: str) -> Invocation:
     """
     if not invocation.waits:
         raise CannotReplay(_("The robot does not wait: there is nothing to release."))
+    if invocation.followed_at is not None:
+        raise CannotReplay(_("The call was run again: its latest run is the one to decide about."))
     if stored_result(invocation):
         raise CannotReplay(_("A result is stored for this call already. Replay sends it again."))
     if invocation.state != State.FAILED:

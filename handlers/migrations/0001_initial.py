@@ -77,6 +77,7 @@ class Migration(migrations.Migration):
                 ('sent_at', models.DateTimeField(blank=True, null=True, verbose_name='last sent')),
                 ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
                 ('released_at', models.DateTimeField(blank=True, null=True, verbose_name='released')),
+                ('followed_at', models.DateTimeField(blank=True, null=True, verbose_name='run again')),
                 ('confirmed_at', models.DateTimeField(blank=True, null=True, verbose_name='confirmed')),
                 ('confirmation', models.CharField(blank=True, choices=[('', 'nothing to confirm'), ('look', 'will be looked for'), ('repeat', 'will be sent once more'), ('confirmed', 'arrived'), ('unobservable', 'taken; arrival not observable on this plan'), ('maybe', 'may have arrived: the answer to a sending was lost'), ('stuck', 'the portal took it, the process still waits')], default='', max_length=12, verbose_name='arrival')),
                 ('confirm_at', models.DateTimeField(blank=True, null=True)),
@@ -236,5 +237,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invocation',
             constraint=models.CheckConstraint(condition=models.Q(('cause', ''), ('cause__in', ['token_refused', 'process_gone', 'portal_gone', 'wait_over', 'code_unknown', 'input_wrong', 'robot_error', 'output_wrong', 'time_limit', 'memory', 'process_died', 'send_refused']), _connector='OR'), name='invocation_cause_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='invocation',
+            constraint=models.CheckConstraint(condition=models.Q(('followed_at', None), models.Q(('state__in', ('received', 'computing', 'ready', 'sending')), _negated=True), _connector='OR'), name='invocation_followed_is_over'),
         ),
     ]

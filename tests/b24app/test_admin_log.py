@@ -130,7 +130,7 @@ def test_days_are_those_of_the_clock(auditor):
 
 
 def test_a_replayed_call_needs_nobody_any_more(auditor):
-    former = InvocationFactory(state=State.FAILED, cause="robot_error")
+    former = InvocationFactory(state=State.FAILED, cause="robot_error", followed_at=timezone.now())
     InvocationFactory(portal=former.portal, token_hash=former.token_hash, run=2, state=State.DELIVERED)
     assert listed(auditor, state="attention") == []
     assert listed(auditor, state="failed") == [former.pk]

@@ -63,6 +63,19 @@ def test_a_release_lets_the_process_go_on():
     assert Attempt.objects.get(code="release").actor == "of-operators"
 
 
+def test_a_call_that_was_run_again_is_decided_about_at_its_latest_run():
+    client = signed_in("operators")
+    call = failed()
+    client.post(reverse("admin:handlers_replay"), {"call": call.pk, "why": "Mended the robot"})
+    assert client.get(story(call)).context["extra_actions"] == []
+    answer = client.post(
+        reverse("admin:handlers_release"), {"call": call.pk, "why": "By mistake"}, follow=True
+    )
+    assert "1 call not: The call was run again" in answer.content.decode()
+    call.refresh_from_db()
+    assert call.state == State.FAILED
+
+
 def test_many_at_a_stroke_and_each_refusal_told():
     client = signed_in("operators")
     good = [failed(), failed()]

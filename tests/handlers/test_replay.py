@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import IntegrityError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from handlers import replay
-from handlers.models import Attempt, Invocation, InvocationResult, ReceivedCall, Sending, State
+from handlers import claims, replay
+from handlers.claims import Settlement
+from handlers.models import OPEN_STATES, Attempt, Invocation, InvocationResult, ReceivedCall, Sending, State
 from portals.client import PortalClient
-from tests.factories import RegistrationFactory, RobotFactory, RobotVersionFactory
+from portals.models import Portal
+from robots.models import RobotVersion
+from tests.factories import InvocationFactory, RegistrationFactory, RobotFactory, RobotVersionFactory
 from tests.handlers.rig import Rig
 from tests.handlers.test_way import arrived, finished, later
 
@@ -30,19 +34,25 @@ def failed_call(rig: Rig) -> tuple[Any, Invocation]:
     return number, Invocation.objects.get(state="failed")
 
 
+def facts(call: Invocation) -> dict[str, Any]:
+    """All that a run's row says, but that a later run follows it."""
+    row = Invocation.objects.filter(pk=call.pk).values().get()
+    return {name: value for name, value in row.items() if name not in ("followed_at", "fence")}
+
+
 def test_a_replay_of_a_failed_call_computes_anew_and_the_former_run_stays(rig: Rig) -> None:
     number, failed = failed_call(rig)
     # As after a push of a mended version: a version is frozen, so this run names another.
     mended = rig.robot("mended")
     Invocation.objects.filter(pk=failed.pk).update(version=mended)
     failed.refresh_from_db()
-    before = Invocation.objects.filter(pk=failed.pk).values().get()
+    before = facts(failed)
     again = replay.replay(failed, "anna", "the robot is mended")
     rig.work()
     finished(rig, number)
     again.refresh_from_db()
     assert (again.run, again.state) == (2, "delivered")
-    assert Invocation.objects.filter(pk=failed.pk).values().get() == before
+    assert facts(failed) == before
     note = Attempt.objects.get(invocation=again, step="person")
     assert (note.code, note.actor, note.text) == ("replay", "anna", "the robot is mended")
 
@@ -102,6 +112,78 @@ def test_s7_a_replay_sends_the_stored_result_again_never_another(rig: Rig) -> No
     bodies = list(InvocationResult.objects.order_by("pk").values_list("result", flat=True))
     assert bodies[0] == bodies[1]
     assert rig.stats()["doubled"] == 0
+
+
+@pytest.mark.contract("7.9")
+def test_s7_a_run_whose_call_was_run_again_is_not_released_beside_it(rig: Rig) -> None:
+    number, failed = failed_call(rig)
+    stale = Invocation.objects.get(pk=failed.pk)
+    Invocation.objects.filter(pk=failed.pk).update(version=rig.robot("mended"))
+    failed.refresh_from_db()
+    replay.replay(failed, "anna", "mended")
+    failed.refresh_from_db()
+    with pytest.raises(replay.CannotReplay, match="run again"):
+        replay.release(failed, "boris", "goes on without")
+    with pytest.raises(replay.CannotReplay, match="changed meanwhile"):
+        replay.release(stale, "boris", "goes on without")
+    rig.work()
+    assert finished(rig, number)["steps"][0]["values"] == {"total": "42"}
+    assert rig.stats()["doubled"] == 0
+    assert InvocationResult.objects.count() == 1
+
+
+def test_the_database_lets_no_followed_run_be_under_way_again(rig: Rig) -> None:
+    _number, failed = failed_call(rig)
+    replay.replay(failed, "anna", "")
+    with pytest.raises(IntegrityError, match="invocation_followed_is_over"), transaction.atomic():
+        Invocation.objects.filter(pk=failed.pk).update(state=State.READY)
+
+
+def test_of_a_release_and_replays_at_the_same_moment_one_is_done(
+    portal: Portal, version: RobotVersion
+) -> None:
+    deeds = [replay.release, replay.replay, replay.release, replay.replay]
+    for _round in range(8):
+        call = InvocationFactory(portal=portal, version=version, state=State.FAILED, cause="robot_error")
+        read = [Invocation.whole.get(pk=call.pk) for _deed in deeds]
+        together = threading.Barrier(len(deeds))
+        done: list[str] = []
+
+        def act(deed: Any, row: Invocation, together: Any = together, done: list[str] = done) -> None:
+            together.wait()
+            try:
+                deed(row, "anna", "")
+                done.append(deed.__name__)
+            except replay.CannotReplay:
+                pass
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=act, args=pair) for pair in zip(deeds, read, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(done) == 1
+        runs = Invocation.objects.filter(token_hash=call.token_hash)
+        assert runs.filter(state__in=OPEN_STATES).count() == 1
+
+
+def test_the_arrival_of_a_result_sent_again_is_the_later_runs_to_find_out(rig: Rig) -> None:
+    rig.robot()
+    rig.run()
+    arrived()
+    rig.work()
+    first = Invocation.objects.get()
+    assert first.confirm_at is not None
+    again = replay.replay(first, "anna", "")
+    # Whoever looks just then writes nothing.
+    late = Settlement(first.pk, first.fence, "delivered", "ready", confirmation="look")
+    assert claims.settle([late]) == set()
+    rig.work()
+    again.refresh_from_db()
+    first.refresh_from_db()
+    assert (first.state, first.confirm_at, again.confirm_at is not None) == ("delivered", None, True)
 
 
 def test_an_open_call_is_not_replayed(rig: Rig) -> None:
