@@ -126,9 +126,9 @@ def no_outputs(invocation: Invocation) -> str:
 
 
 def trial_fields(invocation: Invocation) -> list[tuple[str, str]]:
-    """The call's inputs as fields of a robot's test run; a line for each of several values."""
+    """The call's inputs and its portal as fields of a robot's test run; a line for each of several values."""
     raw = call_of(invocation).get("properties")
-    fields = []
+    fields = [("portal", str(invocation.portal_id))]
     for key, value in (raw if isinstance(raw, dict) else {}).items():
         parts = (
             list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]

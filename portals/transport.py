@@ -51,6 +51,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def is_sandbox(url: str) -> bool:
+    """Whether a portal's REST address is a sandbox's: on this machine, where such are spoken to at all."""
+    return bool(settings.B24_ALLOW_HTTP) and is_loopback(urlsplit(url).hostname or "")
+
+
 def check_url(url: str) -> None:
     """Raises PortalTrouble where `url` is not https; http serves loopback addresses with B24_ALLOW_HTTP
     alone.

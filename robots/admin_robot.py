@@ -250,7 +250,7 @@ class RobotAdmin(admin.ModelAdmin):
                 "may_push": robot.latest_number is not None and request.user.has_perm(admin_push.PUSH),
                 "warnings": [] if check_definition(definition) else check_warnings(definition),
                 "standing": self.standing(robot),
-                "trial_form": admin_trial.form_for(request, definition),
+                "trial_form": admin_trial.form_for(request, robot, definition),
             }
         return super().change_view(request, object_id, form_url, context)
 

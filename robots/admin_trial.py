@@ -1,4 +1,8 @@
-"""A test run from the robot's page: the draft computed once, and nothing is sent to a portal."""
+"""A test run from the robot's page: the draft computed once, and no result is sent to a portal.
+
+It reads dates as the portal that is chosen does, so that a call's input gives here what it gave there. Only a
+sandbox's portal also lends its REST and its settings: robot code may change what it likes there.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ from django.template.response import TemplateResponse
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from portals import transport
+from portals.client import PortalClient
+from portals.models import Application, Portal
 from portals.panels import BAD, OK, badge
 from robots.definition import Definition, definition_of
 from robots.models import Robot
@@ -22,14 +29,32 @@ from robots.texts import in_language
 from robots.trial import run_trial
 
 TRY = "robots.change_robot"
+# Seconds that REST in a test run may wait for the portal's request limit.
+PATIENCE = 5.0
+
+
+class PortalField(forms.ModelChoiceField):
+    def label_from_instance(self, portal: Portal) -> str:
+        return (
+            _("%(portal)s (sandbox: REST and settings too)") % {"portal": portal}
+            if lends(portal)
+            else str(portal)
+        )
 
 
 class TrialForm(forms.Form):
     """A field for each input, made from the definition; values go in as a portal would send them."""
 
-    def __init__(self, definition: Definition, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, definition: Definition, application: Application, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.definition = definition
+        self.fields["portal"] = PortalField(
+            Portal.objects.filter(application=application, forgotten_at=None),
+            required=False,
+            label=_("As on portal"),
+            empty_label=_("none: time zone UTC"),
+            help_text=_("Its time zone and date format are used; a sandbox also answers call.portal."),
+        )
         for item in definition["properties"]:
             self.fields[f"in_{item['id']}"] = _field(item)
 
@@ -73,26 +98,31 @@ def _field(item: dict[str, Any]) -> forms.Field:
     return forms.CharField(strip=False, widget=forms.TextInput(attrs={"class": "vTextField"}), **common)
 
 
-def form_for(request: HttpRequest, definition: Definition) -> TrialForm | None:
+def lends(portal: Portal) -> bool:
+    """Whether a test run may ask this portal and read its settings."""
+    return portal.state == Portal.State.INSTALLED and transport.is_sandbox(portal.client_endpoint)
+
+
+def form_for(request: HttpRequest, robot: Robot, definition: Definition) -> TrialForm | None:
     """The empty form for the robot's own page; None where this person may not try it."""
     if not request.user.has_perm(TRY) or check_definition(definition):
         return None
-    return TrialForm(definition)
+    return TrialForm(definition, robot.application)
 
 
 def trial_view(request: HttpRequest, pk: int) -> HttpResponse:
     """GET shows the form; POST computes and shows values, log, time and the exact `event.send`."""
     if not request.user.has_perm(TRY):
         raise PermissionDenied
-    robot = Robot.objects.filter(pk=pk).first()
+    robot = Robot.objects.select_related("application").filter(pk=pk).first()
     if robot is None:
         raise Http404
     definition = definition_of(robot)
     problems = check_definition(definition)
-    form = TrialForm(definition, request.POST or None)
+    form = TrialForm(definition, robot.application, request.POST or None)
     outcome = None
     if request.method == "POST" and form.is_valid() and not problems:
-        outcome = _run(definition, form.inputs())
+        outcome = _run(definition, form.inputs(), form.cleaned_data["portal"])
     return TemplateResponse(
         request,
         "admin/robots/robot/trial.html",
@@ -108,9 +138,25 @@ def trial_view(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def _run(definition: Definition, inputs: dict[str, Any]) -> dict[str, Any]:
+def _as_on(portal: Portal | None) -> dict[str, Any]:
+    """What a test run takes from a portal."""
+    if portal is None:
+        return {}
+    taken: dict[str, Any] = {
+        "zone": portal.time_zone,
+        "date_format": portal.date_format,
+        "domain": portal.domain,
+        "member_id": portal.member_id,
+    }
+    if lends(portal):
+        taken["rest"] = PortalClient(portal, person=True, patience=PATIENCE).call
+        taken["settings"] = {setting.name: setting.value for setting in portal.settings.all()}
+    return taken
+
+
+def _run(definition: Definition, inputs: dict[str, Any], portal: Portal | None) -> dict[str, Any]:
     try:
-        outcome = run_trial(definition, inputs)
+        outcome = run_trial(definition, inputs, **_as_on(portal))
     except RunnerUnavailable as error:
         return {"badge": badge(BAD, _("the runner could not start")), "sentence": str(error)}
     sent: dict[str, Any] = {"EVENT_TOKEN": "…", "RETURN_VALUES": outcome.values}

@@ -1,4 +1,4 @@
-"""A test run: a definition computed once without a portal; nothing is sent anywhere.
+"""A test run: a definition computed once; no result is sent anywhere.
 
 It goes through a runner of its own like any call, so that what hangs, eats memory or exits ends there,
 and the web process only waits. `call.portal.client` and `.settings` say *not in a test run*, unless `rest` is
@@ -25,6 +25,8 @@ def run_trial(
     date_format: str = "",
     rest: Rest | None = None,
     settings: Mapping[str, str] | None = None,
+    domain: str = "",
+    member_id: str = "",
     time_limit: float = TIME_LIMIT,
     runner: Runner | None = None,
 ) -> Outcome:
@@ -42,6 +44,8 @@ def run_trial(
         settings=dict(settings or {}),
         waits=definition.get("subscription") != "no_wait",
         trial=rest is None,
+        domain=domain,
+        member_id=member_id,
     )
     if runner is not None:
         return runner.run(job, rest, time_limit)

@@ -309,7 +309,8 @@ def test_an_integrator_runs_the_input_of_a_call_on_the_draft():
     )
     client = signed_in("integrators")
     answer = client.get(reverse("admin:handlers_invocation_change", args=[call.pk]))
-    assert answer.context["trial_fields"] == [("in_amount", "21"), ("in_tags", "a\nb")]
+    fields = [("portal", str(call.portal_id)), ("in_amount", "21"), ("in_tags", "a\nb")]
+    assert answer.context["trial_fields"] == fields
     url = reverse("admin:robots_robot_trial", args=[registration.robot.pk])
     assert url in answer.content.decode()
     done = client.post(url, dict(answer.context["trial_fields"]))

@@ -7,8 +7,10 @@ import json
 import pytest
 from django.urls import reverse
 
+from portals.models import Portal
+from robots.admin_trial import lends
 from tests.b24app.people import signed_in
-from tests.factories import RobotFactory
+from tests.factories import PortalFactory, PropertyFactory, RobotFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -46,3 +48,41 @@ def test_a_draft_that_breaks_rules_is_not_run(integrator):
     answer = integrator.post(reverse("admin:robots_robot_trial", args=[robot.pk]), {"in_amount": "1"})
     assert answer.context["outcome"] is None
     assert "ghost" in answer.content.decode()
+
+
+def test_s6_dates_are_read_as_on_the_portal_that_is_chosen(integrator):
+    robot = RobotFactory(properties=False, compute={"type": "expression", "returns": {"day": "start"}})
+    PropertyFactory(robot=robot, direction="in", identifier="start", type="date")
+    PropertyFactory(robot=robot, direction="out", identifier="day", type="date")
+    portal = PortalFactory(
+        application=robot.application, time_zone="America/New_York", date_format=Portal.DateFormat.DMY
+    )
+    url = reverse("admin:robots_robot_trial", args=[robot.pk])
+    on_portal = integrator.post(url, {"portal": portal.pk, "in_start": "04/05/2026"})
+    assert on_portal.context["outcome"]["values"] == {"day": "2026-05-04T00:00:00-04:00"}
+    without = integrator.post(url, {"in_start": "04/05/2026"})
+    assert without.context["outcome"]["values"] == {"day": "2026-04-05T00:00:00+00:00"}
+    other = integrator.post(url, {"portal": PortalFactory().pk, "in_start": "04/05/2026"})
+    assert other.context["outcome"] is None, "a portal of another application"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "allowed", "lent"),
+    [
+        ("http://127.0.0.1:8900/p/alfa/rest/", True, True),
+        ("http://alfa.localhost:8900/rest/", True, True),
+        ("http://127.0.0.1:8900/p/alfa/rest/", False, False),
+        ("https://client.bitrix24.com/rest/", True, False),
+        ("https://127.0.0.1.evil.com/rest/", True, False),
+        ("", True, False),
+    ],
+)
+def test_only_a_portal_on_this_machine_is_a_sandbox(integrator, settings, endpoint, allowed, lent):
+    settings.B24_ALLOW_HTTP = allowed
+    robot = RobotFactory()
+    portal = PortalFactory(application=robot.application, client_endpoint=endpoint)
+    assert lends(portal) is lent
+    page = integrator.get(reverse("admin:robots_robot_trial", args=[robot.pk])).content.decode()
+    assert (f"{portal.domain} (sandbox" in page) is lent and portal.domain in page
+    portal.state = Portal.State.UNINSTALLED
+    assert not lends(portal)
