@@ -79,7 +79,8 @@ def _records(columns: dict[str, str]) -> str:
 
 
 def claim(wanted: str, params: list[Any], state: str, most: int, sending: int | None = None) -> list[Claim]:
-    """Takes up to `most` rows that `wanted` (SQL: WHERE … ORDER BY …) finds, in its order, into `state`."""
+    """Takes the first `most` rows that `wanted` (SQL: WHERE … ORDER BY …) finds into `state`. They come by their
+    number: no database returns what it updates in an order of ours, and the caller knows what is urgent to it."""
     vendor = connection.vendor
     skip = " FOR UPDATE SKIP LOCKED" if vendor == "postgresql" else ""
     with connection.cursor() as cursor:

@@ -53,21 +53,24 @@ class Request:
 
 
 def load(claimed: list[Claim]) -> list[Outgoing]:
-    """The rows in the order of their coming, which is the order of a process's steps."""
+    """The rows, the most urgent first."""
     found = Invocation.whole.select_related("stored", "sending").in_bulk([claim.id for claim in claimed])
-    return [
-        _outgoing(claim, found[claim.id])
-        for claim in sorted(claimed, key=lambda c: c.id)
-        if claim.id in found
-    ]
+    rows = [_outgoing(claim, found[claim.id]) for claim in claimed if claim.id in found]
+    return sorted(rows, key=_urgency)
 
 
-def arrange(rows: list[Outgoing], room: int, head: int) -> Request:
-    """What goes now: at most `room` commands. Where the row `head` (the most urgent) can't share a request, it
-    goes alone; other such rows wait until they are the head, so none waits for ever."""
-    first = next((row for row in rows if row.claim.id == head), None)
-    if first is not None and first.alone:
-        return Request([first], [row for row in rows if row is not first], alone=True)
+def _urgency(row: Outgoing) -> tuple[Any, ...]:
+    """Nearest deadline first, then what has none by when it came due; quiet repeats after all of them."""
+    call = row.invocation
+    return (row.is_repeat, call.deadline is None, call.deadline or call.due_at, call.due_at, row.claim.id)
+
+
+def arrange(rows: list[Outgoing], room: int) -> Request:
+    """What goes now of rows that come the most urgent first: at most `room` commands, in the order of the calls'
+    coming, which is that of a process's steps. Where the first can't share a request, it goes alone; other such
+    rows wait until they are the first, so none waits for ever."""
+    if rows and rows[0].alone:
+        return Request(rows[:1], rows[1:], alone=True)
     request = Request()
     used = size = 0
     for row in rows:
@@ -81,6 +84,7 @@ def arrange(rows: list[Outgoing], room: int, head: int) -> Request:
         request.rows.append(row)
         used += len(row.commands)
         size += row.size
+    request.rows.sort(key=lambda row: row.claim.id)
     return request
 
 

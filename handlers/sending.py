@@ -52,13 +52,13 @@ def send_one(portal: Portal, held: Held, calm: bool) -> bool:
     room = max(1, portal.batch_size - kept_free)
     with transaction.atomic():
         sending = Sending.objects.create(portal=portal, started_at=now)
-        head, claimed = _claim(portal, sending.pk, room, calm)
+        claimed = _claim(portal, sending.pk, room, calm)
         if not claimed and not (looks and calm):
             sending.delete()
             return False
     failpoint("delivery.claimed")
     rows = load(claimed)
-    request = arrange(rows, room, head)
+    request = arrange(rows, room)
     claims.settle([settle.back(row, 0.0) for row in request.back])
     look = confirm.Look()
     if not request.alone and kept_free and (calm or len(request.rows) >= 19):
@@ -72,8 +72,8 @@ def send_one(portal: Portal, held: Held, calm: bool) -> bool:
     return True
 
 
-def _claim(portal: Portal, sending_id: int, room: int, calm: bool) -> tuple[int, list[Claim]]:
-    """(the most urgent row's id, rows): nearest deadline first, then first come; quiet repeats when it is calm."""
+def _claim(portal: Portal, sending_id: int, room: int, calm: bool) -> list[Claim]:
+    """Nearest deadline first, then first come; quiet repeats when it is calm."""
     now = now_sql(connection.vendor)
     due = f"state = 'ready' AND portal_id = %s AND due_at <= {now}"
     found = claims.claim(
@@ -96,7 +96,7 @@ def _claim(portal: Portal, sending_id: int, room: int, calm: bool) -> tuple[int,
             room - len(found),
             sending_id,
         )
-    return (found[0].id if found else 0), found
+    return found
 
 
 def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look, held: Held) -> None:
