@@ -1,12 +1,11 @@
 """Form fields for what a robot's columns hold: texts by language, options, document types, filters.
 
-Each shows what a person can type without knowing JSON, and gives back what a definition holds. Rules are not
-checked here but in `rules`, so that the admin and a catalog file are refused for the same things.
+Each shows what a person can type without knowing JSON (`admin_notation`), and gives back what a definition holds.
+Rules are not checked here but in `rules`, so that the admin and a catalog file are refused for the same things.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,13 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from robots.admin_notation import (
+    one_break,
+    read_languages,
+    read_options,
+    write_languages,
+    write_options,
+)
 from robots.expression import WORDS
 from robots.expression_functions import TABLE
 
@@ -55,8 +61,6 @@ FILTERS: list[tuple[str, Any]] = [
     ("lists", gettext_lazy("Lists")),
     ("disk", gettext_lazy("Drive")),
 ]
-_LANGUAGE_LINE = re.compile(r"\s*([A-Za-z*][A-Za-z_-]{0,7}|\*)\s*:\s*(.*)")
-_OPTION_LINE = re.compile(r"\s*([^=\[\]]+?)\s*(?:\[([A-Za-z_*-]+)\])?\s*=\s*(.*?)\s*")
 
 
 class DataListInput(forms.TextInput):
@@ -90,6 +94,30 @@ class ExpressionsArea(forms.Textarea):
         return {**context, "functions": sorted(TABLE.items()), "words": WORDS.items()}
 
 
+class LinesField(forms.CharField):
+    """A text as it is typed, spaces and all; line breaks are LF, so that nothing has changed where nobody typed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, strip=False, **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        return one_break(super().to_python(value) or "")
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(one_break(str(initial or "")), data)
+
+
+class LineInput(forms.TextInput):
+    """One line; where a text of several came by a catalog, as many as it has: an <input> would join them."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        if "\n" in one_break(str(value or "")):
+            context["widget"]["template_name"] = "django/forms/widgets/textarea.html"
+            context["widget"]["attrs"] |= {"rows": 3, "class": "vLargeTextField"}
+        return context
+
+
 class LanguagesWidget(forms.MultiWidget):
     """One box a language of ours, side by side; further languages as lines `de: Rabatt`."""
 
@@ -98,7 +126,7 @@ class LanguagesWidget(forms.MultiWidget):
 
     def __init__(self, long: bool = False) -> None:
         self.languages = [code for code, _name in settings.LANGUAGES]
-        one: type[forms.Widget] = forms.Textarea if long else forms.TextInput
+        one: type[forms.Widget] = forms.Textarea if long else LineInput
         attrs = {"class": "vLargeTextField", "rows": 2} if long else {"class": "vTextField"}
         widgets: dict[str, forms.Widget | type[forms.Widget]] = {
             code: one(attrs=dict(attrs)) for code in self.languages
@@ -109,14 +137,14 @@ class LanguagesWidget(forms.MultiWidget):
     def decompress(self, value: Any) -> list[str]:
         if not isinstance(value, Mapping):
             return [str(value or ""), *[""] * len(self.languages)]
-        others = [f"{code}: {text}" for code, text in value.items() if code not in self.languages]
-        return [*(str(value.get(code, "")) for code in self.languages), "\n".join(others)]
+        others = {code: text for code, text in value.items() if code not in self.languages}
+        return [*(str(value.get(code, "")) for code in self.languages), write_languages(others)]
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
         labels = [
             *(str(title) for _code, title in settings.LANGUAGES),
-            _("Other languages, such as de: Rabatt"),
+            _("Other languages, such as de: Rabatt; further lines of a text begin with a space"),
         ]
         for part, label in zip(context["widget"]["subwidgets"], labels, strict=True):
             part["attrs"]["aria-label"] = f"{self.title}: {label}" if self.title else label
@@ -125,12 +153,12 @@ class LanguagesWidget(forms.MultiWidget):
 
 
 class LanguagesField(forms.MultiValueField):
-    """A text as `{lang: string}`; a plain string stays one as long as nobody adds a language."""
+    """A text as `{lang: string}`; the forms keep a plain string as long as nobody changes it."""
 
     def __init__(self, *, long: bool = False, **kwargs: Any) -> None:
         widget = LanguagesWidget(long)
         widget.title = kwargs.get("label", "")
-        fields = [forms.CharField(required=False, strip=False) for _part in widget.widgets]
+        fields = [LinesField() for _part in widget.widgets]
         super().__init__(fields, widget=widget, require_all_fields=False, **kwargs)
 
     def compress(self, values: list[str]) -> Any:
@@ -139,57 +167,26 @@ class LanguagesField(forms.MultiValueField):
         *ours, others = values
         codes = [code for code, _name in settings.LANGUAGES]
         text = {code: words for code, words in zip(codes, ours, strict=True) if words}
-        for line in (others or "").splitlines():
-            if not line.strip():
-                continue
-            found = _LANGUAGE_LINE.fullmatch(line)
-            if not found:
-                raise ValidationError(_("Write other languages as one line each, such as de: Rabatt."))
-            text[found[1]] = found[2]
+        for code, words in read_languages(others or ""):
+            if code in text:
+                raise ValidationError(_("“%s” has a box of its own; write the text in one of them.") % code)
+            text[code] = words
         return text or ""
 
 
-def kept_string(initial: Any, text: Any) -> Any:
-    """`text` of a form, as the string it was where nothing but English is in it."""
-    return initial if isinstance(initial, str) and initial and text == {"en": initial} else text
-
-
 class OptionsField(forms.Field):
-    """Options of a select, a line each: `a = First`, and `a [ru] = Первый` for a further language."""
+    """Options of a select, an entry each, as rows hold them: [[value, text], …]."""
 
     widget = forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField hub-code"})
 
     def prepare_value(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return value
-        lines = []
-        for key, text in value or []:
-            if isinstance(text, Mapping):
-                lines += [f"{key} [{lang}] = {words}" for lang, words in text.items()]
-            else:
-                lines.append(f"{key} = {text}")
-        return "\n".join(lines)
+        return value if isinstance(value, str) else write_options(value or [])
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(self.prepare_value(initial) != (data or "").replace("\r\n", "\n"))
+        return bool(self.prepare_value(initial) != one_break(data or ""))
 
     def to_python(self, value: Any) -> list[list[Any]]:
-        options: dict[str, Any] = {}
-        for line in (value or "").splitlines():
-            if not line.strip():
-                continue
-            found = _OPTION_LINE.fullmatch(line)
-            if not found:
-                raise ValidationError(_("“%s” is no option: write value = Title.") % line[:80])
-            key, lang, title = found.groups()
-            if lang is None:
-                options[key] = title
-            else:
-                held = options.setdefault(key, {})
-                if not isinstance(held, dict):
-                    held = options[key] = {"en": held}
-                held[lang] = title
-        return [[key, text] for key, text in options.items()]
+        return read_options(value or "")
 
 
 class PartsField(forms.Field):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,10 +15,11 @@ from robots.admin_fields import (
     ExpressionsArea,
     FilterSideField,
     LanguagesField,
+    LinesField,
     OptionsField,
     PartsField,
-    kept_string,
 )
+from robots.admin_notation import read_default, read_returns, write_default, write_returns
 from robots.compute import compute_type_names, handler_names
 from robots.definition import Definition, normal
 from robots.models import Property, Robot
@@ -29,7 +29,9 @@ from robots.rules_properties import WRONG_ID
 from robots.value_types import TYPES
 
 SIDES = ("include", "exclude")
-_RETURNS_LINE = re.compile(r"\s*([A-Za-z0-9_]+)\s*=\s*(.+?)\s*")
+KEPT = ("name", "description", "document_type", "filter", "compute")
+# Which fields a way to compute is made of; one of somebody's own is kept as it came by a catalog file.
+SETTINGS = {"expression": ("returns", "log"), "python": ("function",)}
 
 
 class RobotForm(forms.ModelForm):
@@ -56,17 +58,17 @@ class RobotForm(forms.ModelForm):
         widget=DataListInput(lambda: [(name, "") for name in handler_names()]),
         help_text=gettext_lazy("Registered with robot_handler in one of your apps."),
     )
-    returns = forms.CharField(
+    returns = LinesField(
         label=gettext_lazy("Expressions"),
-        required=False,
-        strip=False,
         widget=ExpressionsArea(),
-        help_text=gettext_lazy("A line for each output: total = round(amount * (100 - percent) / 100, 2)"),
+        help_text=gettext_lazy(
+            "A line for each output: total = round(amount * (100 - percent) / 100, 2). A line that begins with a "
+            "space goes on with the one above."
+        ),
     )
-    log = forms.CharField(
+    log = LinesField(
         label=gettext_lazy("Message in the process's log"),
-        required=False,
-        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
         help_text=gettext_lazy("{amount} stands for an input or an output."),
     )
     publish_note = forms.CharField(
@@ -100,46 +102,40 @@ class RobotForm(forms.ModelForm):
         self.fields["compute_type"] = forms.ChoiceField(
             label=_("Computed by"), choices=[(name, names.get(name, name)) for name in compute_type_names()]
         )
-        self.held_filter = self.instance.filter or {}
-        compute = self.instance.compute or {}
-        returns = compute.get("returns") or {}
-        self.initial.update(
-            {
-                **{side: FilterSideField.parts(self.held_filter.get(side)) for side in SIDES},
-                "compute_type": compute.get("type") or "expression",
-                "function": compute.get("function"),
-                "returns": "\n".join(f"{name} = {source}" for name, source in returns.items()),
-                "log": compute.get("log"),
-            }
-        )
+        # Kept aside: validation writes what was typed onto the instance.
+        self.held = {name: getattr(self.instance, name) for name in KEPT}
+        compute = self.held["compute"] or {}
+        kind = compute.get("type") or "expression"
+        own: dict[str, Any] = {name: compute.get(name) for name in SETTINGS.get(kind, ())}
+        if isinstance(own.get("returns"), Mapping):
+            own["returns"] = write_returns(own["returns"])
+        sides = {side: FilterSideField.parts((self.held["filter"] or {}).get(side)) for side in SIDES}
+        self.initial.update({"compute_type": kind, **own, **sides})
         # The last formset checks the whole, and finds the fields of this form through the instance.
         self.instance.admin_form = self
 
-    def clean_name(self) -> Any:
-        return kept_string(self.instance.name, self.cleaned_data["name"])
-
-    def clean_description(self) -> Any:
-        return kept_string(self.instance.description, self.cleaned_data["description"])
-
     def clean_returns(self) -> dict[str, str]:
-        found = {}
-        for line in (self.cleaned_data["returns"] or "").splitlines():
-            if not line.strip():
-                continue
-            parts = _RETURNS_LINE.fullmatch(line)
-            if not parts:
-                raise ValidationError(_("“%s” is no line of the form output = expression.") % line[:80])
-            found[parts[1]] = parts[2]
-        return found
+        return read_returns(self.cleaned_data["returns"] or "")
+
+    def clean(self) -> None:
+        """What another way to compute leaves behind in its fields would be lost with this save."""
+        super().clean()
+        kind = self.cleaned_data.get("compute_type") or ""
+        for way, names in SETTINGS.items():
+            for name in names:
+                if kind and way != kind and self.cleaned_data.get(name):
+                    self.add_error(
+                        name, _("Saving would lose this: empty it, or choose the way to compute that has it.")
+                    )
 
     def definition(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> Definition:
-        """What was typed, as a definition; fields that are fixed come from the row."""
+        """What was typed, as a definition; what nobody touched and what is fixed come from the row."""
         typed = self.cleaned_data
         value = {name: typed.get(name, getattr(self.instance, name)) for name in ("code", "kind")}
-        names = ("name", "description", "subscription", "auth_user_id", "document_type", "on_failure")
         return normal(
             value
-            | {name: typed.get(name) for name in names}
+            | {name: typed.get(name) for name in ("subscription", "auth_user_id", "on_failure")}
+            | {name: kept(self, name) for name in ("name", "description", "document_type")}
             | {
                 "filter": {side: self._side(side) for side in SIDES},
                 "properties": inputs,
@@ -150,22 +146,21 @@ class RobotForm(forms.ModelForm):
 
     def _side(self, side: str) -> list[Any]:
         """A filter's side in the order it had, what is new behind; untouched, as it came."""
-        held, wanted = self.held_filter.get(side) or [], self.cleaned_data.get(side) or []
+        held, wanted = (self.held["filter"] or {}).get(side) or [], self.cleaned_data.get(side) or []
         if side not in self.changed_data:
             return list(held)
         return [entry for entry in held if entry in wanted] + [entry for entry in wanted if entry not in held]
 
     def _compute(self) -> dict[str, Any]:
-        typed = self.cleaned_data
-        kind = typed.get("compute_type") or "expression"
-        if kind == "python":
-            return {"type": kind, "function": typed.get("function") or ""}
-        if kind == "expression":
-            compute: dict[str, Any] = {"type": kind, "returns": typed.get("returns") or {}}
-            return compute | ({"log": typed["log"]} if typed.get("log") else {})
-        # A type of somebody's own is kept as it came by a catalog file.
-        held = self.instance.compute or {}
-        return held if held.get("type") == kind else {"type": kind}
+        kind = self.cleaned_data.get("compute_type") or "expression"
+        held = self.held["compute"] or {}
+        compute = dict(held) if held.get("type") == kind else {"type": kind}
+        for name in SETTINGS.get(kind, ()):
+            if name in self.changed_data:
+                compute[name] = self.cleaned_data.get(name)
+                if not compute[name]:
+                    del compute[name]
+        return compute
 
     def take(self, problem: Problem) -> None:
         """Shows a rule's problem beside the field it is about."""
@@ -176,7 +171,13 @@ class RobotForm(forms.ModelForm):
                 str(rest[0]) if rest else "", "returns"
             ),
         }.get(str(first), str(first))
-        self.add_error(place if place in self.fields else None, problem.message)
+        if place not in self.errors:
+            self.add_error(place if place in self.fields else None, problem.message)
+
+
+def kept(form: Any, name: str) -> Any:
+    """What was typed, or what the row held where nobody typed: two spellings may read the same on a page."""
+    return form.cleaned_data.get(name) if name in form.changed_data else form.held[name]
 
 
 class PropertyForm(forms.ModelForm):
@@ -193,14 +194,18 @@ class PropertyForm(forms.ModelForm):
     options = OptionsField(
         label=gettext_lazy("Options of a select"),
         required=False,
-        help_text=gettext_lazy("A line each: a = First, and for a further language a [ru] = Первый"),
+        help_text=gettext_lazy(
+            "A line each: a = First, and for a further language a [ru] = Первый. A value that holds “=”, brackets or "
+            'spaces at its ends goes in quotes: "a=b" = First. Further lines of a title begin with a space.'
+        ),
     )
-    default = forms.CharField(
+    default = LinesField(
         label=gettext_lazy("Default"),
-        required=False,
-        strip=False,
         widget=forms.Textarea(attrs={"rows": 1, "class": "vLargeTextField"}),
-        help_text=gettext_lazy("Y or N for bool, 2026-11-24 for a date; a line each where multiple."),
+        help_text=gettext_lazy(
+            "Y or N for bool, 2026-11-24 for a date; a line each where multiple, there an empty value is written "
+            '"" and one of two lines "one\\ntwo".'
+        ),
     )
 
     class Meta:
@@ -224,12 +229,10 @@ class PropertyForm(forms.ModelForm):
         if not self.instance.pk:
             self.initial["position"] = None
         # Kept aside: validation writes what was typed onto the instance.
-        self.held = {name: getattr(self.instance, name) for name in ("name", "description", "default")}
-        held = self.held["default"] if self.instance.pk else None
-        if isinstance(held, list):
-            self.initial["default"] = "\n".join(map(str, held))
-        elif held is not None:
-            self.initial["default"] = ("N", "Y")[held] if isinstance(held, bool) else str(held)
+        names = ("name", "description", "options", "default")
+        self.held = {name: getattr(self.instance, name) for name in names}
+        if self.instance.pk:
+            self.initial["default"] = write_default(self.held["default"])
 
     # Ids are compared by the rules, whatever their case, and rows are written by their ids.
     def validate_unique(self) -> None: ...
@@ -242,21 +245,19 @@ class PropertyForm(forms.ModelForm):
         return {
             "id": typed.get("identifier") or "",
             "type": typed.get("type") or "",
-            "name": kept_string(self.held["name"], typed.get("name")),
-            "description": kept_string(self.held["description"], typed.get("description")),
-            "options": dict(typed.get("options") or []),
+            "name": kept(self, "name"),
+            "description": kept(self, "description"),
+            "options": dict(kept(self, "options") or []),
             "required": bool(typed.get("required")),
             "multiple": bool(typed.get("multiple")),
             "default": self._default(),
         }
 
     def _default(self) -> Any:
-        text = (self.cleaned_data.get("default") or "").replace("\r\n", "\n")
-        if "default" not in self.changed_data and self.instance.pk:
+        # Whether the text is one value or several is the tick's to say.
+        if not {"default", "multiple"} & set(self.changed_data):
             return self.held["default"]
-        if self.cleaned_data.get("multiple"):
-            return [line for line in text.split("\n") if line] or None
-        return text or None
+        return read_default(self.cleaned_data.get("default") or "", bool(self.cleaned_data.get("multiple")))
 
     def take(self, field: str, message: str) -> None:
         """Shows a rule's problem beside the field it is about."""
