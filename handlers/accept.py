@@ -49,7 +49,7 @@ _CALL = (
     "INSERT INTO handlers_receivedcall (portal_id, token_hash, run, robot_code, version_id, workflow_id, document_id,"
     " document_type, waits, called_at, received_at, repeats, event_token, call)"
     " SELECT p.id, %s, 1, %s, {version}, %s, %s, %s, %s, {stamp}, {stamp}, 0, %s, %s"
-    " FROM portals_portal p WHERE p.id = %s AND p.installation = %s AND p.state = 'installed'{still}"
+    " FROM portals_portal p WHERE p.id = %s{still}"
     " ON CONFLICT (portal_id, token_hash, run)"
     " DO UPDATE SET repeats = handlers_receivedcall.repeats + 1 RETURNING "
 )
@@ -65,8 +65,18 @@ _ROW = (
 )
 
 
-@lru_cache(maxsize=8)
-def _statements(vendor: str, named: bool, former: bool) -> tuple[str, str]:
+# By what the call was proved -> what must still hold as its row is written. The former token is judged by when the
+# call came, and nothing is asked of a call that was proved, and answered 200, before it was spooled: whatever
+# became of the portal since, it ends in a state of its own.
+_STILL = {
+    "present": " AND p.installation = %s AND p.state = 'installed'",
+    "former": " AND p.installation = %s AND p.state = 'installed' AND p.former_until > {stamp}",
+    "receipt": "",
+}
+
+
+@lru_cache(maxsize=16)
+def _statements(vendor: str, named: bool, proof: str) -> tuple[str, str]:
     """(what came, what becomes of it) as a vendor's statements; on PostgreSQL the first does both, the second is ''."""
     postgresql = vendor == "postgresql"
     words = {
@@ -74,8 +84,8 @@ def _statements(vendor: str, named: bool, former: bool) -> tuple[str, str]:
         "stamp": "%s::timestamptz" if postgresql else "%s",
         "false": "false" if postgresql else "0",
         "version": ("%s::bigint" if postgresql else "%s") if named else _VERSION_SOUGHT,
-        "still": f" AND p.former_until > {now_sql(vendor)}" if former else "",
     }
+    words["still"] = _STILL[proof].format(**words)
     call = _CALL.format(**words)
     if postgresql:
         row = _ROW.format(calls="came", **words)
@@ -87,26 +97,35 @@ def _statements(vendor: str, named: bool, former: bool) -> tuple[str, str]:
     return f"{call}id, repeats", f"{_ROW.format(calls='handlers_receivedcall', **words)}c.id = %s"
 
 
-def accept(call: Incoming) -> Accepted:
-    """The call's row, new or found again. Raises Refused, intake_db.Away, django.db.DatabaseError (data)."""
+def accept(call: Incoming, verified: bool = False) -> Accepted:
+    """The call's row, new or found again; `verified`: it was proved when it came, and spooled.
+
+    Raises Refused, intake_db.Away, django.db.DatabaseError (data).
+    """
     for fresh in (False, True):
         portal = known.portal(call.slug, call.member_id, fresh)
-        which = portal.which(call.application_token) if portal is not None else ""
-        if portal is None or not which or not portal.installed:
+        proof = "receipt" if verified else _proof(portal, call)
+        if portal is None or not proof:
             if fresh:
                 raise _refusal(portal, call)
             continue
-        rows = _insert(call, portal, former=which == "former")
+        rows = _insert(call, portal, proof)
         if rows:
             return Accepted(rows[0][0], rows[0][1], portal)
     raise _refusal(known.portal(call.slug, call.member_id), call)
 
 
-def _insert(call: Incoming, portal: KnownPortal, former: bool) -> list[tuple[Any, ...]]:
+def _proof(portal: KnownPortal | None, call: Incoming) -> str:
+    """By what the call is an installed portal's: its 'present' application token, the 'former' one, '' by none."""
+    return portal.which(call.application_token) if portal is not None and portal.installed else ""
+
+
+def _insert(call: Incoming, portal: KnownPortal, proof: str) -> list[tuple[Any, ...]]:
     named = _named_version(call, portal)
     called_at = call.called_at(known.clock_ahead(portal))
-    came, row = _statements(intake_db.vendor(), named is not None, former)
-    deadline = _stamp(call.deadline(called_at))
+    came, row = _statements(intake_db.vendor(), named is not None, proof)
+    deadline, received_at = _stamp(call.deadline(called_at)), _stamp(call.received_at)
+    still = {"present": (portal.installation,), "former": (portal.installation, received_at), "receipt": ()}
     params = (
         call.token_hash,
         call.code,
@@ -116,11 +135,11 @@ def _insert(call: Incoming, portal: KnownPortal, former: bool) -> list[tuple[Any
         "|".join(call.document_type),
         call.waits,
         _stamp(called_at),
-        _stamp(call.received_at),
+        received_at,
         encrypt(call.event_token.encode()),
         call.body_text(),
         portal.id,
-        portal.installation,
+        *still[proof],
     )
     if not row:
         return intake_db.run(came, (*params, deadline))

@@ -60,7 +60,7 @@ def _drain_page(page: list[spool.Spooled]) -> int:
                 spool.set_aside(entry.id)
                 continue
             try:
-                if _take_in(entry.call):
+                if _take_in(entry.call, entry.verified):
                     done.append(entry.id)
             except intake_db.Away:
                 raise
@@ -75,11 +75,11 @@ def _drain_page(page: list[spool.Spooled]) -> int:
     return len(done)
 
 
-def _take_in(call: Incoming) -> bool:
+def _take_in(call: Incoming, verified: bool) -> bool:
     """Whether it may leave the spool: stored, or told of as refused. Raises Away, and whatever else goes wrong."""
     failpoint("drain.before_accept")
     try:
-        accept(call)
+        accept(call, verified)
     except Refused as refusal:
         if refusals.claim_is_pending(call):
             return False

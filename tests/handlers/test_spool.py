@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
 from handlers import drain, intake_db, known, spool, sweeper
 from handlers.models import Invocation, RefusedCall
@@ -107,6 +108,51 @@ def test_a_token_that_the_copy_does_not_know_is_kept_unverified_and_judged_later
     assert RefusedCall.objects.get().reason == "token_wrong"
 
 
+@pytest.mark.contract("3.10")
+def test_a_call_proved_by_the_former_token_is_judged_by_when_it_came(
+    portal: Portal, version: RobotVersion, away: Any
+) -> None:
+    Portal.objects.update(
+        application_token="reissued",
+        former_application_token="application-token",
+        former_until=db_now() + timedelta(seconds=60),
+        installation=F("installation") + 1,
+    )
+    drain.tend()
+    away.gone = True
+    assert post(portal, version=version.pk).status_code == 200
+    # The outage outlasts the former token, and the sweep of portals has forgotten it.
+    Portal.objects.update(former_application_token="", former_until=None)
+    away.gone = False
+    drain.tend()
+    assert Invocation.objects.get().state == "received"
+    assert not RefusedCall.objects.exists()
+
+
+@pytest.mark.contract("3.16")
+def test_a_call_proved_before_an_uninstall_waits_for_a_reinstallation_and_then_ends(
+    portal: Portal, version: RobotVersion, away: Any, settings: Any
+) -> None:
+    drain.tend()
+    away.gone = True
+    assert post(portal, version=version.pk).status_code == 200
+    Portal.objects.update(
+        state="uninstalled",
+        uninstalled_at=db_now(),
+        application_token="",
+        installation=F("installation") + 1,
+    )
+    away.gone = False
+    known.forget()
+    drain.tend()
+    assert Invocation.objects.get().state == "received"
+    settings.CLOCK_OFFSET_SECONDS += 31 * 86_400
+    sweeper.sweep()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause) == ("refused", "portal_gone")
+    assert not RefusedCall.objects.exists()
+
+
 def test_after_one_failure_nobody_waits_for_the_database(
     portal: Portal, version: RobotVersion, away: Any
 ) -> None:
@@ -172,10 +218,10 @@ def test_a_call_that_the_database_refuses_as_data_is_set_aside(
     away.gone = False
     accept = drain.accept
 
-    def picky(call: Any) -> Any:
+    def picky(call: Any, verified: bool) -> Any:
         if call.workflow_id == "w0":
             raise drain.DatabaseError("no such data")
-        return accept(call)
+        return accept(call, verified)
 
     monkeypatch.setattr(drain, "accept", picky)
     drain.tend()
