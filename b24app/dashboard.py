@@ -35,6 +35,7 @@ from handlers.models import Invocation, State
 from portals.models import Portal
 from portals.panels import BAD, INFO, WARN
 from portals.standing import STANDINGS
+from robots.lost import lost
 from robots.models import PushItem, Registration, Robot
 from robots.push_queue import OPEN as PUSHING
 from robots.unpushed import unpushed
@@ -155,6 +156,15 @@ def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
         )
         found.append(
             Need(BAD, words % {"n": n}, reverse("admin:robots_registration_changelist") + "?error=yes")
+        )
+    if may("robots.view_registration") and (n := Registration.objects.filter(lost()).count()):
+        words = ngettext(
+            "%(n)s robot is missing on its portal: processes that reach it fail there",
+            "%(n)s robots are missing on their portals: processes that reach them fail there",
+            n,
+        )
+        found.append(
+            Need(BAD, words % {"n": n}, reverse("admin:robots_registration_changelist") + "?lost=yes")
         )
     if may("robots.view_robot") and (n := Robot.objects.filter(unpushed()).count()):
         words = ngettext(

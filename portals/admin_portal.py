@@ -24,7 +24,7 @@ from portals.admin_forms import PortalForm, PortalSettingForm
 from portals.forget import LISTED, forgettable
 from portals.models import Portal, PortalSetting
 from portals.panels import BAD, OK, WARN, badge
-from portals.standing import STANDINGS, plan_words, standing, token_dies_at
+from portals.standing import STANDINGS, plan_words, standing, standing_with_rooms, token_dies_at
 
 
 class StandingFilter(admin.SimpleListFilter):
@@ -211,7 +211,7 @@ class PortalAdmin(admin.ModelAdmin):
         lines = format_html_join(
             "",
             '<li>{} <span class="hub-to-do">{}</span></li>',
-            ((badge(remark.tone, remark.words), remark.to_do) for remark in standing(portal)),
+            ((badge(remark.tone, remark.words), remark.to_do) for remark in standing_with_rooms(portal)),
         )
         said = portal.trouble_text
         quote = format_html('<p class="hub-quote">{} {}</p>', _("The portal said:"), said) if said else ""

@@ -50,6 +50,8 @@ class Action:
 
 
 panels: list[Panel] = []
+# What a portal's own page says beside how it stands: `portals.standing.Remark`s; may ask the database.
+remarks: list[Callable[[Portal], list[Any]]] = []
 columns: list[Column] = []
 actions: list[Action] = []
 # Called with each portal that a person has forgotten, in the same transaction: rooms drop what they hold of it.

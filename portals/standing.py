@@ -15,6 +15,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portals import panels
 from portals.models import Portal
 from portals.panels import BAD, INFO, OFF, OK, WARN
 
@@ -125,7 +126,21 @@ def standing(portal: Portal) -> list[Remark]:
                 _("Open the application on the portal once, so that its page can finish the installation."),
             )
         )
-    order = (BAD, WARN, INFO, OK)
+    return _by_gravity(remarks)
+
+
+def standing_with_rooms(portal: Portal) -> list[Remark]:
+    """And what other rooms say of it, for a page of one portal: they may ask the database."""
+    told = [remark for room in panels.remarks for remark in room(portal)]
+    return (
+        _by_gravity([*(each for each in standing(portal) if each.tone != OK), *told])
+        if told
+        else standing(portal)
+    )
+
+
+def _by_gravity(remarks: list[Remark]) -> list[Remark]:
+    order = (BAD, WARN, INFO, OFF, OK)
     remarks.sort(key=lambda remark: order.index(remark.tone))
     if not remarks or remarks[0].tone == INFO:
         remarks.insert(0, Remark(OK, _("installed and working")))

@@ -21,6 +21,7 @@ from robots.admin_adopt import adopt_view
 from robots.admin_push import PUSH
 from robots.admin_push_record import PushAdmin
 from robots.admin_robot import RobotAdmin, pretty
+from robots.lost import lost
 from robots.models import ForeignCode, Push, Registration, Robot, RobotVersion
 from robots.payload import diff, load
 from robots.publish import verdict
@@ -96,7 +97,7 @@ class RobotVersionAdmin(ReadOnlyAdmin):
         lines = format_html_join("", "<li><code>{}</code></li>", ((str(change),) for change in changes))
         if before.compute != version.compute:
             lines += format_html("<li>{}</li>", _("It computes otherwise."))
-        return format_html("{}<ul>{}</ul><ul>{}</ul>", judged, reasons, lines)
+        return format_html("{} {}<ul>{}</ul><ul>{}</ul>", judged, found.meaning, reasons, lines)
 
     @admin.display(description=gettext_lazy("payload"))
     def payload(self, version: RobotVersion) -> SafeString:
@@ -120,6 +121,17 @@ class ErrorFilter(admin.SimpleListFilter):
         return queryset.filter(error_code="") if self.value() == "no" else queryset
 
 
+class LostFilter(admin.SimpleListFilter):
+    title = gettext_lazy("missing on its portal")
+    parameter_name = "lost"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", _("yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Registration]) -> QuerySet[Registration]:
+        return queryset.filter(lost()) if self.value() == "yes" else queryset
+
+
 @admin.register(Registration)
 class RegistrationAdmin(ReadOnlyAdmin):
     """What a portal holds of a robot; `pushed` is the whole payload as the portal took it."""
@@ -134,7 +146,7 @@ class RegistrationAdmin(ReadOnlyAdmin):
         "observed",
         "to_do",
     ]
-    list_filter = [ErrorFilter, "observed", "robot__application", "robot", "portal"]
+    list_filter = [ErrorFilter, LostFilter, "observed", "robot__application", "robot", "portal"]
     list_select_related = ["robot", "portal", "pushed_version", "wanted_version"]
     search_fields = ["robot__code", "portal__domain"]
     fields = [
@@ -176,7 +188,11 @@ class ForeignCodeAdmin(ReadOnlyAdmin):
     list_select_related = ["portal"]
     list_filter = ["kind", "portal"]
     search_fields = ["code", "portal__domain"]
-    fields = ["code", "kind", "portal", "seen_at"]
+    fields = ["code", "kind", "portal", "seen_at", "adopt"]
+    readonly_fields = ["adopt"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields if request.user.has_perm(PUSH) else self.fields[:-1]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(adopt_view)

@@ -15,9 +15,10 @@ from django.utils.translation import ngettext
 
 from portals.models import Portal, PortalGroup
 from portals.panels import BAD, INFO, OFF, OK, WARN, badge
-from robots.models import Robot, RobotVersion
+from robots.models import Push, Robot, RobotVersion
 from robots.plan import CHANGING, Action, PortalPlan, Step
-from robots.push_order import order, planned
+from robots.publish import Verdict, verdict
+from robots.push_order import order, planned, repairs
 
 PUSH = "robots.change_registration"
 # Above this a portal's steps are told as numbers; each is still pushed.
@@ -37,7 +38,8 @@ TONES = {
 
 class Choice:
     """What the query (or the form) names: robots, portals, a version each in place of the latest, codes to
-    adopt. Without portals all where the applications are installed, or those of `group`."""
+    adopt; or a check, whose differences are to be repaired. Without portals all where the applications are
+    installed, or those of `group`; of the steps shown those that were left ticked."""
 
     def __init__(self, request: HttpRequest) -> None:
         posted = request.method == "POST"
@@ -48,10 +50,19 @@ class Choice:
         }
         robot_ids = [*_ids(given.getlist("robot")), *self.versions]
         portal_ids = _ids(given.getlist("portal"))
+        self.steps = set(given.getlist("step")) if "steps" in given else None
+        self.check = Push.objects.filter(kind=Push.Kind.CHECK, pk__in=_ids([given.get("repair", "")])).first()
         group = _ids([given.get("group", "")])
         self.group = group[0] if group else None
         portals = Portal.objects.select_related("application").filter(state=Portal.State.INSTALLED)
         robots = Robot.objects.select_related("application").prefetch_related("properties")
+        if self.check:
+            items = list(self.check.items.all())
+            differing = {each["code"] for item in items for each in item.outcomes}
+            portals = portals.filter(pk__in=[item.portal_id for item in items if item.outcomes])
+            robots = robots.filter(
+                code__in=differing, registrations__portal__in=[item.portal_id for item in items]
+            ).distinct()
         if robot_ids:
             robots = robots.filter(pk__in=robot_ids)
         if portal_ids:
@@ -72,7 +83,14 @@ class Choice:
         self.ticked = bool(portal_ids or self.group or not self.versions)
 
     def plans(self) -> list[PortalPlan]:
-        return planned(self.portals, self.robots, self.versions, self.adopt)
+        if self.check:
+            plans = repairs(self.check, self.portals)
+        else:
+            plans = planned(self.portals, self.robots, self.versions, self.adopt)
+        if self.steps is not None:
+            for plan in plans:
+                plan.steps = [step for step in plan.steps if _tick(plan, step) in self.steps]
+        return plans
 
 
 def plan_view(request: HttpRequest) -> HttpResponse:
@@ -83,8 +101,10 @@ def plan_view(request: HttpRequest) -> HttpResponse:
     plans = choice.plans()
     if request.method == "POST":
         return _order(request, choice, plans)
-    shown = [_told(plan) for plan in plans]
-    if sum(len(each["steps"]) for each in shown) > STEPS_SHOWN:
+    judged: dict[tuple[int, int], Verdict] = {}
+    shown = [_told(plan, judged) for plan in plans]
+    told = sum(len(each["steps"]) for each in shown) <= STEPS_SHOWN
+    if not told:
         for each in shown:
             each["steps"] = []
     context = {
@@ -96,6 +116,8 @@ def plan_view(request: HttpRequest) -> HttpResponse:
         "versions": choice.versions.values(),
         "groups": PortalGroup.objects.all(),
         "plans": shown,
+        # Where steps are told as numbers, portals are ticked alone.
+        "steps_told": told,
         "changing": sum(len(plan.changing()) for plan in plans),
     }
     return TemplateResponse(request, "admin/robots/robot/plan.html", context)
@@ -124,8 +146,14 @@ def _ids(texts: list[str]) -> list[int]:
     return [int(text) for text in texts if text.isdecimal() and len(text) < 19]
 
 
-def _told(plan: PortalPlan) -> dict[str, Any]:
-    steps = [_step(step) for step in plan.steps if step.action is not Action.NOTHING or step.why]
+def _tick(plan: PortalPlan, step: Step) -> str:
+    """What a step's box on the page says where it is ticked."""
+    return f"{plan.portal.pk}-{step.wish.robot.pk}"
+
+
+def _told(plan: PortalPlan, judged: dict[tuple[int, int], Verdict]) -> dict[str, Any]:
+    shown = [step for step in plan.steps if step.action is not Action.NOTHING or step.why]
+    steps = [{"tick": _tick(plan, step), **_step(step, judged)} for step in shown]
     return {
         "portal": plan.portal,
         "changing": len(plan.changing()),
@@ -134,10 +162,20 @@ def _told(plan: PortalPlan) -> dict[str, Any]:
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
-    held = step.wish.registration.pushed_version_id if step.wish.registration else None
+def _step(step: Step, judged: dict[tuple[int, int], Verdict]) -> dict[str, Any]:
+    """`judged`: verdicts of the page by the two versions, since many portals go from one to the other."""
+    former = step.wish.registration.pushed_version if step.wish.registration else None
+    held = former.pk if former else None
     version = step.wish.version
+    found = None
+    if former and version and former.pk != version.pk and step.action in CHANGING:
+        key = (former.pk, version.pk)
+        if key not in judged:
+            judged[key] = verdict(former, version)
+        found = judged[key]
     return {
+        "verdict": found,
+        "judged": badge(WARN, _("breaking")) if found and found.breaking else badge(OK, _("compatible")),
         "robot": step.wish.robot,
         "version": version,
         "older": bool(version and held and held > version.pk),

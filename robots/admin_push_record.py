@@ -23,7 +23,7 @@ from portals.panels import BAD, INFO, OFF, OK, WARN, badge
 from portals.read_only import ReadOnlyAdmin
 from portals.standing import standing
 from robots.admin_push import PUSH, action_words
-from robots.drift import Drift
+from robots.drift import Drift, why_of
 from robots.models import Push, PushItem
 from robots.push_order import cancel, retry
 from robots.registration_words import advice
@@ -185,9 +185,10 @@ def told(push: Push, request: HttpRequest) -> dict[str, Any]:
         item.push = push
     ends = Counter(item.state for item in items)
     waits = sum(ends[state] for state in OPEN)
+    through = len(items) - waits - ends[State.HELD]
     items.sort(key=lambda item: _GRAVEST.index(State(item.state)))
     n = len(items)
-    differing = [item.portal_id for item in items if item.outcomes and item.state == State.FAILED]
+    differing = any(item.outcomes and item.state == State.FAILED for item in items)
     check = push.kind == Push.Kind.CHECK
     may_push = request.user.has_perm(PUSH)
     return {
@@ -197,21 +198,41 @@ def told(push: Push, request: HttpRequest) -> dict[str, Any]:
         "rows": [_row(item) for item in items[:ITEMS_SHOWN]],
         "more": max(0, n - ITEMS_SHOWN),
         "open": bool(waits),
+        "held": bool(ends[State.HELD]),
         "counts": [badge(TONES[s], f"{s.label}: {ends[s]}") for s in _GRAVEST if ends[s]]
         if not check
         else [],
-        "said": _("%(done)d of %(n)d portals are through.") % {"done": n - waits, "n": n},
-        "through": n - waits,
+        "said": _said(through, n, ends[State.HELD]),
+        "through": through,
         "all": n,
         # One word for what the counts beside it would only repeat is left out.
         "badge": outcome_badge(push, ends) if check or not items else "",
         "may_cancel": may_push and bool(ends[State.WAITING] or ends[State.HELD]),
         "may_retry": may_push and not waits and bool(ends[State.FAILED] or ends[State.HELD]),
-        "repair": f"{reverse('admin:robots_push')}?{urlencode([('portal', pk) for pk in differing])}"
+        "repair": f"{reverse('admin:robots_push')}?{urlencode({'repair': push.pk})}"
         if check and may_push and differing and not waits
         else "",
         "retries": list(push.retries.all()[:10]),
     }
+
+
+def _said(through: int, n: int, held: int) -> str:
+    words = _("%(done)d of %(n)d portals are through.") % {"done": through, "n": n}
+    if held:
+        more = ngettext(
+            "%(n)d is held up and gets it by itself as soon as it takes it.",
+            "%(n)d are held up and get it by themselves as soon as they take it.",
+            held,
+        )
+        words += " " + more % {"n": held}
+    return words
+
+
+def item_badge(item: PushItem) -> SafeString:
+    """How a portal's part ended; a check that found something was done all the same. `push` is at hand."""
+    if item.push.kind == Push.Kind.CHECK and item.state == State.FAILED and not item.trouble:
+        return badge(WARN, _("differs"))
+    return badge(TONES[State(item.state)], State(item.state).label)
 
 
 def _row(item: PushItem) -> dict[str, Any]:
@@ -222,7 +243,7 @@ def _row(item: PushItem) -> dict[str, Any]:
     return {
         "item": item,
         "portal": item.portal,
-        "badge": badge(TONES[State(item.state)], State(item.state).label),
+        "badge": item_badge(item),
         "lines": lines[:LINES_SHOWN],
         "more": max(0, len(lines) - LINES_SHOWN),
         "to_do": to_do,
@@ -262,7 +283,8 @@ def _check_lines(item: PushItem) -> list[dict[str, Any]]:
         {
             "code": each["code"],
             "words": words.get(each["action"], each["action"]),
-            "why": each["why"],
+            # In the reader's language, where it is one of our own sentences.
+            "why": why_of(each["error_code"]) or each["why"],
             "to_do": "",
         }
         for each in item.outcomes

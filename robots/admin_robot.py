@@ -235,8 +235,11 @@ class RobotAdmin(admin.ModelAdmin):
         else:
             self.log_change(request, robot, _("published version %(n)d") % {"n": version.number})
             messages.success(request, _("Published as version %(n)d.") % {"n": version.number})
-            for reason in verdict(former, version).reasons if former else []:
+            found = verdict(former, version) if former else None
+            for reason in found.reasons if found else []:
                 messages.warning(request, _("Breaking: %(reason)s") % {"reason": reason})
+            if found and found.breaking:
+                messages.warning(request, found.meaning)
         return HttpResponseRedirect(reverse("admin:robots_robot_change", args=[robot.pk]))
 
     def change_view(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from portals import errors
 from portals.client import PortalClient
@@ -34,15 +35,30 @@ _DRIFTS = {
 }
 
 
+# Why it differs, where the plan does not say it; by a word that is stored and read in any language.
+_WHYS = {
+    "gone": gettext_noop("It is gone from the portal."),
+    "not_pushed": gettext_noop("It was not pushed yet."),
+    "never_pushed": gettext_noop("We never pushed this code there; it is left alone."),
+}
+
+
+def why_of(reason: str) -> str:
+    """The sentence of a `reason`, '' where it is none of them."""
+    return _(_WHYS[reason]) if reason in _WHYS else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`kind` is the kind of the code on the portal, else the one wanted."""
+    """`kind` is the kind of the code on the portal, else the one wanted; `why` the sentence of `reason`, or the
+    plan's own."""
 
     drift: Drift
     code: str
     kind: str
     why: str = ""
     changes: list[Change] = field(default_factory=list)
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -68,7 +84,7 @@ def check_portal(portal: Portal, person: bool = True) -> PortalDrift:
     found.differences = [_difference(step) for step in plan.steps if step.action in _DRIFTS]
     told = {difference.code for difference in found.differences}
     found.differences += [
-        Difference(Drift.FOREIGN, code, kind, _("We never pushed this code there; it is left alone."))
+        Difference(Drift.FOREIGN, code, kind, why_of("never_pushed"), reason="never_pushed")
         for kind, code in plan.foreign
         if code not in told
     ]
@@ -84,9 +100,9 @@ def plan_recorded(portal: Portal, client: PortalClient) -> PortalPlan:
 
 
 def _difference(step: Step) -> Difference:
-    why = step.why
+    reason = ""
     if step.action is Action.ADD:
         row = step.wish.registration
-        pushed = row is not None and (row.pushed_kind or row.tried_kind)
-        why = _("It is gone from the portal.") if pushed else _("It was not pushed yet.")
-    return Difference(_DRIFTS[step.action], step.code, step.there or step.kind, why, step.changes)
+        reason = "gone" if row is not None and (row.pushed_kind or row.tried_kind) else "not_pushed"
+    why = why_of(reason) or step.why
+    return Difference(_DRIFTS[step.action], step.code, step.there or step.kind, why, step.changes, reason)

@@ -16,12 +16,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from portals import panels
 from portals.models import Portal
-from portals.panels import BAD, OK, WARN, badge
-from robots.admin_push_record import TONES, latest_of, what_words
+from portals.panels import BAD, OK, badge
+from portals.standing import Remark
+from robots.admin_push_record import item_badge, latest_of, what_words
+from robots.lost import lost
 from robots.models import ForeignCode, Registration
 from robots.push_order import order_check
 from robots.registration_words import state_of, what_to_do
@@ -51,7 +53,7 @@ def _counted(row: Mapping[str, Any]) -> SafeString:
     if row["errors"]:
         shown = badge(BAD, _("%(n)d with errors") % {"n": row["errors"]})
     elif row["missing"]:
-        shown = badge(WARN, _("%(n)d missing") % {"n": row["missing"]})
+        shown = badge(BAD, _("%(n)d missing") % {"n": row["missing"]})
     else:
         shown = badge(OK, row["pushed"])
     return format_html('<a href="{}">{}</a>', address, shown)
@@ -122,12 +124,25 @@ def pushes_panel(portal: Portal, request: HttpRequest) -> str:
                 date_format(timezone.localtime(item.push.ordered_at), "SHORT_DATETIME_FORMAT"),
                 item.push.ordered_by,
                 what_words(item.push),
-                badge(TONES[item.State(item.state)], item.get_state_display()),
+                item_badge(item),
             )
             for item in latest_of(portal, PUSHES_SHOWN)
         ),
     )
     return format_html('<div class="hub-pad"><ul class="hub-calls">{}</ul></div>', lines) if lines else ""
+
+
+def remarks(portal: Portal) -> list[Remark]:
+    """What a check found to be gone there."""
+    n = Registration.objects.filter(lost(), portal=portal).count()
+    if not n:
+        return []
+    words = ngettext(
+        "%(n)s robot is missing there: processes that reach it fail",
+        "%(n)s robots are missing there: processes that reach them fail",
+        n,
+    )
+    return [Remark(BAD, words % {"n": n}, _("Push them again: nothing does so by itself."))]
 
 
 def check_action(
@@ -163,6 +178,7 @@ def append() -> None:
         panels.Action("push_portals", gettext_lazy("Push all robots"), permission, push_action)
     )
     panels.columns.append(panels.Column("robots", gettext_lazy("robots"), robots_there))
+    panels.remarks.append(remarks)
     panels.panels.append(panels.Panel(gettext_lazy("Robots on this portal"), registrations_panel))
     panels.panels.append(panels.Panel(gettext_lazy("Latest pushes and checks"), pushes_panel))
     panels.forgetters.append(forget)

@@ -89,6 +89,16 @@ class Verdict:
     def breaking(self) -> bool:
         return bool(self.reasons)
 
+    @property
+    def meaning(self) -> str:
+        """What it means for robots that are placed in processes already."""
+        if not self.breaking:
+            return _("Robots that are placed already go on as they are.")
+        return _(
+            "Robots that are placed already keep the settings they were saved with, and from the push on this "
+            "version computes them: look through each of them and save it again."
+        )
+
 
 def verdict(old: RobotVersion, new: RobotVersion) -> Verdict:
     """Compatible, or what breaks in processes that hold the old one: input removed or of another type, new

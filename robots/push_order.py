@@ -7,7 +7,7 @@ at its portal before it sends; what it meets there is told on its item (`robots.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -20,7 +20,15 @@ from portals.clock import db_now
 from portals.models import Portal
 from robots.look import Holding
 from robots.models import ForeignCode, Kind, Push, PushItem, Registration, Robot, RobotVersion
-from robots.plan import Action, PortalPlan, Wish, latest_versions, make_plan, wishes_of_person
+from robots.plan import (
+    Action,
+    PortalPlan,
+    Wish,
+    latest_versions,
+    make_plan,
+    wishes_of_person,
+    wishes_recorded,
+)
 from robots.push_queue import end_push
 
 _Item = tuple[Portal, list[dict[str, Any]]]
@@ -40,10 +48,49 @@ def planned(
     for application in {robot.application_id for robot in robots}:
         latest.update(latest_versions(application))
     latest.update(versions or {})
-    held: dict[tuple[int, int], Registration] = {}
+
+    def wishes(portal: Portal, held: Mapping[int, Registration]) -> list[Wish]:
+        found = []
+        for robot in robots:
+            known = held.get(robot.pk)
+            if robot.application_id != portal.application_id or (
+                robot.removed_at is not None and known is None
+            ):
+                continue
+            version = None if robot.removed_at is not None else latest.get(robot.pk)
+            missing = robot.removed_at is None and version is None
+            why = _("It was never published; publish it first.") if missing else ""
+            found.append(Wish(robot, version, known, why))
+        return found
+
+    return _plans(portals, wishes, adopt)
+
+
+def repairs(check: Push, portals: Sequence[Portal]) -> list[PortalPlan]:
+    """A plan a portal of what the check found to differ: what was wanted there is brought back, nothing newer."""
+    differing = {item.portal_id: {each["code"] for each in item.outcomes} for item in check.items.all()}
+
+    def wishes(portal: Portal, held: Mapping[int, Registration]) -> list[Wish]:
+        rows = [row for row in held.values() if row.robot.code in differing.get(portal.pk, ())]
+        # One removed since, or no longer so, is a push of its own and not what the portal has lost.
+        settled = [row for row in rows if (row.wanted_version is None) == (row.robot.removed_at is not None)]
+        return wishes_recorded(sorted(settled, key=lambda row: row.robot.code))
+
+    return _plans(portals, wishes)
+
+
+def _plans(
+    portals: Sequence[Portal],
+    wishes: Callable[[Portal, Mapping[int, Registration]], list[Wish]],
+    adopt: Collection[str] = (),
+) -> list[PortalPlan]:
+    """`wishes` is asked for each portal, with its registrations by robot id."""
+    held: dict[int, dict[int, Registration]] = defaultdict(dict)
     there: dict[int, set[tuple[str, str]]] = defaultdict(set)
-    for row in Registration.objects.filter(portal__in=portals).select_related("robot", "wanted_version"):
-        held[row.portal_id, row.robot_id] = row
+    for row in Registration.objects.filter(portal__in=portals).select_related(
+        "robot", "wanted_version", "pushed_version"
+    ):
+        held[row.portal_id][row.robot_id] = row
         if row.pushed_kind and row.observed != Registration.Observed.MISSING:
             there[row.portal_id].add((row.pushed_kind, row.robot.code))
     foreign: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -52,21 +99,16 @@ def planned(
     ):
         foreign[holder].append((kind, code))
         there[holder].add((kind, code))
-    plans = []
-    for portal in portals:
-        wishes = []
-        for robot in robots:
-            known = held.get((portal.pk, robot.pk))
-            if robot.application_id != portal.application_id or (
-                robot.removed_at is not None and known is None
-            ):
-                continue
-            version = None if robot.removed_at is not None else latest.get(robot.pk)
-            missing = robot.removed_at is None and version is None
-            why = _("It was never published; publish it first.") if missing else ""
-            wishes.append(Wish(robot, version, known, why))
-        plans.append(make_plan(portal, wishes, _holding(portal, there[portal.pk]), foreign[portal.pk], adopt))
-    return plans
+    return [
+        make_plan(
+            portal,
+            wishes(portal, held[portal.pk]),
+            _holding(portal, there[portal.pk]),
+            foreign[portal.pk],
+            adopt,
+        )
+        for portal in portals
+    ]
 
 
 def _holding(portal: Portal, codes: set[tuple[str, str]]) -> Holding:

@@ -21,6 +21,7 @@ from portals.clock import db_now
 from portals.models import Lease, Portal
 from robots.drift import check_portal
 from robots.models import Push, PushItem, Registration, RobotVersion
+from robots.plan import Action
 from robots.push import push_portal
 from robots.push_result import PortalResult
 
@@ -122,8 +123,8 @@ def save(item: PushItem) -> bool:
 
 
 def end_push(push_id: int) -> None:
-    """Sets the push's end where nothing of it is open any more."""
-    if not PushItem.objects.filter(push=push_id, state__in=OPEN).exists():
+    """Sets the push's end where nothing of it is open any more, nor held up by a portal."""
+    if not PushItem.objects.filter(push=push_id, state__in=[*OPEN, State.HELD]).exists():
         Push.objects.filter(pk=push_id, ended_at=None).update(ended_at=db_now())
 
 
@@ -170,7 +171,13 @@ def _due(item: PushItem) -> QuerySet[Registration]:
 def _check(item: PushItem) -> None:
     found = check_portal(item.portal)
     item.outcomes = [
-        {"code": each.code, "action": str(each.drift), "done": False, "why": each.why, "error_code": ""}
+        {
+            "code": each.code,
+            "action": str(each.drift),
+            "done": False,
+            "why": each.why,
+            "error_code": each.reason,
+        }
         for each in found.differences
     ]
     item.trouble = found.trouble
@@ -190,17 +197,20 @@ def note_others(portal: Portal, result: PortalResult, besides: int | None = None
     wanted: dict[int, int | None] = dict(held)
     for item in items:
         with translation.override(item.push.language or settings.LANGUAGE_CODE):
-            _note(item, set(done), wanted)
+            _note(item, {code: str(each.action) for code, each in done.items()}, wanted)
 
 
-def _note(item: PushItem, done: set[str], wanted: dict[int, int | None]) -> None:
+def _note(item: PushItem, done: dict[str, str], wanted: dict[int, int | None]) -> None:
+    """`done`: what was done by code, in place of what this push could not."""
     outcomes = {outcome["code"]: outcome for outcome in item.outcomes}
     fresh = [each for each in item.undone() if each["code"] in done]
     for each in fresh:
         outcome = outcomes.setdefault(each["code"], {"code": each["code"], "action": each["action"]})
         same = wanted.get(each["robot"]) == each["version"]
         why = _("Done later, by itself.") if same else _("A later push took its place.")
-        outcome.update(done=True, why=why, error_code="")
+        # It may have matched by then; what brought it there was the deed that was ordered.
+        action = each["action"] if done[each["code"]] == Action.NOTHING else done[each["code"]]
+        outcome.update(done=True, action=action, why=why, error_code="")
     if not fresh:
         return
     item.outcomes = list(outcomes.values())
@@ -212,3 +222,5 @@ def _note(item: PushItem, done: set[str], wanted: dict[int, int | None]) -> None
         trouble=item.trouble if left else "",
         ended_at=item.ended_at if left else db_now(),
     )
+    if not left:
+        end_push(item.push_id)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from portals.models import Portal
 from portals.panels import BAD, INFO, OFF, OK, WARN
+from robots.lost import is_lost
 from robots.models import Registration
 
 _WHAT_TO_DO: dict[str, Any] = {
@@ -41,8 +42,10 @@ _WHAT_TO_DO: dict[str, Any] = {
 
 
 def what_to_do(registration: Registration) -> str:
-    """One sentence for the person; '' where there is no error."""
-    return advice(registration.error_code)
+    """One sentence for the person; '' where there is nothing to do."""
+    if registration.error_code:
+        return advice(registration.error_code)
+    return _("Push it again: nothing does so by itself.") if is_lost(registration) else ""
 
 
 def advice(error_code: str) -> str:
@@ -64,8 +67,10 @@ def state_of(registration: Registration) -> tuple[str, str]:
     if registration.observed == Registration.Observed.FOREIGN:
         return WARN, _("there, but not ours")
     gone = registration.installation < portal.installation and registration.pushed_version_id
+    if is_lost(registration):
+        return BAD, _("missing on the portal: processes that reach it fail")
     if registration.observed == Registration.Observed.MISSING or gone:
-        return WARN, _("missing on the portal; will be pushed again")
+        return WARN, _("missing on the portal; it is pushed again by itself")
     if registration.pushed_version_id is None:
         return INFO, _("not pushed yet")
     if registration.pushed_version_id != registration.wanted_version_id:

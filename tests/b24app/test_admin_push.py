@@ -244,3 +244,105 @@ def test_checks_are_ordered_not_made_in_the_page(woken):
         ["push"],
     )
     assert answer["Location"] == reverse("admin:robots_push_change", args=[check.pk])
+
+
+def rolled_back(robot):
+    """The robot's first version is wanted and was pushed; a breaking one is newer."""
+    first = robot.versions.get()
+    robot.properties.filter(identifier="amount").update(type="int")
+    publish(Robot.objects.get(pk=robot.pk))
+    portal = PortalFactory(application=robot.application)
+    registration = Registration.objects.create(
+        robot=robot,
+        portal=portal,
+        wanted_version=first,
+        pushed_version=first,
+        pushed_kind="robot",
+        pushed_text=first.payload_text,
+        installation=portal.installation,
+        observed=Registration.Observed.MISSING,
+    )
+    return portal, registration, first
+
+
+def test_the_repair_after_a_check_undoes_no_rollback_and_pushes_nothing_new(woken):
+    client = signed_in("operators")
+    robot = published()
+    portal, _registration, first = rolled_back(robot)
+    published(application=robot.application)
+    check = Push.objects.create(kind="check", ordered_by="anna", ordered_at=NOW)
+    outcome = {"code": robot.code, "action": "missing", "done": False, "why": "", "error_code": "gone"}
+    PushItem.objects.create(push=check, portal=portal, state="failed", outcomes=[outcome])
+    page = client.get(reverse("admin:robots_push_change", args=[check.pk]))
+    assert page.context["repair"] == f"{reverse('admin:robots_push')}?repair={check.pk}"
+    assert "It is gone from the portal." in page.content.decode() and "not done" not in page.content.decode()
+    answer = client.get(page.context["repair"])
+    (plan,) = answer.context["plans"]
+    assert [(step["robot"], step["version"]) for step in plan["steps"]] == [(robot, first)]
+    assert f"What check #{check.pk} found" in answer.content.decode()
+    client.post(
+        reverse("admin:robots_push"),
+        {
+            "repair": check.pk,
+            "portal": portal.pk,
+            "robot": robot.pk,
+            "steps": "1",
+            "step": plan["steps"][0]["tick"],
+        },
+    )
+    item = PushItem.objects.get(push__kind="push")
+    assert [(each["code"], each["version"]) for each in item.wanted] == [(robot.code, first.pk)]
+
+
+def test_of_a_portals_steps_those_left_ticked_are_pushed(woken):
+    client = signed_in("operators")
+    one = published()
+    two = published(application=one.application)
+    portal = PortalFactory(application=one.application)
+    (plan,) = plan_of(client, portal=portal.pk)["plans"]
+    ticks = {step["robot"].pk: step["tick"] for step in plan["steps"]}
+    posted = {"portal": portal.pk, "robot": [one.pk, two.pk], "steps": "1"}
+    client.post(reverse("admin:robots_push"), posted)
+    assert not Push.objects.exists(), "none was left ticked"
+    client.post(reverse("admin:robots_push"), {**posted, "step": ticks[two.pk]})
+    assert [each["code"] for each in PushItem.objects.get().wanted] == [two.code]
+
+
+def test_the_plan_of_a_breaking_version_says_what_it_means_for_placed_robots():
+    robot = published()
+    rolled_back(robot)
+    Registration.objects.update(observed=Registration.Observed.PRESENT)
+    client = signed_in("operators")
+    text = client.get(reverse("admin:robots_push"), {"robot": robot.pk}).content.decode()
+    assert "breaking" in text and "Input “amount” was double and is int." in text
+    assert "Robots that are placed already keep the settings" in text
+    newest = robot.versions.get(number=2)
+    page = client.get(reverse("admin:robots_robotversion_change", args=[newest.pk])).content.decode()
+    assert "Robots that are placed already keep the settings" in page
+
+
+def test_a_foreign_codes_own_page_leads_to_its_adoption():
+    found = ForeignCode.objects.create(portal=PortalFactory(), kind="robot", code="theirs", seen_at=NOW)
+    page = reverse("admin:robots_foreigncode_change", args=[found.pk])
+    adopt = reverse("admin:robots_foreigncode_adopt", args=[found.pk])
+    assert adopt in signed_in("operators").get(page).content.decode()
+    assert adopt not in signed_in("auditors").get(page).content.decode()
+
+
+def test_what_a_portal_lost_is_told_where_a_person_looks_first():
+    robot = published()
+    portal, registration, _first = rolled_back(robot)
+    client = signed_in("operators")
+    assert "1 robot is missing on its portal" in client.get("/admin/").content.decode()
+    listed = client.get("/admin/robots/registration/?lost=yes").context["cl"].result_list
+    assert list(listed) == [registration]
+    page = client.get(reverse("admin:portals_portal_change", args=[portal.pk])).content.decode()
+    assert "1 robot is missing there" in page and "installed and working" not in page
+    assert "will be pushed again" not in page and "nothing does so by itself" in page
+    row = client.get("/admin/portals/portal/").context["cl"].result_list[0]
+    assert "hub-bad" in row.column_robots
+    registration.due_at = NOW
+    registration.save()
+    assert "missing on its portal" not in client.get("/admin/").content.decode()
+    page = client.get(reverse("admin:portals_portal_change", args=[portal.pk])).content.decode()
+    assert "it is pushed again by itself" in page

@@ -115,12 +115,11 @@ def test_auditors_neither_cancel_nor_retry(deed):
 
 def test_a_check_leads_to_the_plan_of_what_differs():
     push = made(kind="check")
-    differing = item_of(
-        push, "failed", outcomes=[{**refused()[0], "action": "missing", "why": "It is gone."}]
-    )
+    item_of(push, "failed", outcomes=[{**refused()[0], "action": "missing", "why": "It is gone."}])
     item_of(push, "done")
     answer = page(signed_in("operators"), push)
-    assert answer.context["repair"] == f"{reverse('admin:robots_push')}?portal={differing.portal_id}"
+    assert answer.context["repair"] == f"{reverse('admin:robots_push')}?repair={push.pk}"
+    assert "differs" in answer.content.decode() and "not done" not in answer.content.decode()
     assert "missing" in answer.content.decode() and "It is gone." in answer.content.decode()
     assert page(signed_in("auditors"), push).context["repair"] == ""
 
@@ -144,3 +143,13 @@ def test_as_many_queries_for_a_hundred_portals_as_for_two():
                 client.get(url)
             counts.append(len(asked))
     assert counts[:3] == counts[3:]
+
+
+def test_what_portals_hold_up_is_not_through():
+    push = made()
+    item_of(push, "done")
+    item_of(push, "held", trouble="The plan lapsed")
+    answer = page(signed_in("operators"), push)
+    text = answer.content.decode()
+    assert "1 of 2 portals are through. 1 is held up" in text and "Ended at" not in text
+    assert answer.context["may_cancel"]

@@ -14,7 +14,7 @@ from portals.clock import db_now
 from portals.models import Lease, Portal
 from robots import push_queue, work
 from robots.models import Push, PushItem, Registration
-from robots.push_order import cancel, order, order_check, planned, retry
+from robots.push_order import cancel, order, order_check, planned, repairs, retry
 from robots.sweep import sweep
 from tests.robots.portal_lab import PortalLab
 
@@ -111,12 +111,57 @@ def test_a_portal_that_takes_nothing_holds_the_push_until_it_does(lab: PortalLab
     push_queue.work()
     assert ends(push) == ["held"]
     assert "plan" in push.items.get().trouble
+    assert push.ended_at is None, "it is not over while a portal holds it up"
     lab.lab.set(commercial=True)
     Registration.objects.update(due_at=db_now())
     Portal.objects.update(ask_again_at=None)
     work.push_due()
     assert set(lab.there()) == {"discount"}
     assert ends(push) == ["done"]
+    assert push.ended_at is not None
+    (outcome,) = push.items.get().outcomes
+    assert (outcome["action"], outcome["done"]) == ("add", True), "what was done, not what could not be"
+
+
+def test_what_a_portal_could_not_take_is_told_as_what_was_done_later(lab: PortalLab) -> None:
+    lab.robot("discount")
+    lab.lab.set(automation=False, workflows=False)
+    push = ordered(lab)
+    push_queue.work()
+    assert [(each["action"], each["done"]) for each in push.items.get().outcomes] == [("refused", False)]
+    lab.lab.set(automation=True, workflows=True)
+    again = retry(push, "boris")
+    assert again is not None
+    Portal.objects.update(ask_again_at=None, trouble="")
+    push_queue.work()
+    assert ends(again) == ["done"]
+    (outcome,) = push.items.get().outcomes
+    assert (outcome["action"], outcome["done"]) == ("add", True)
+
+
+def test_a_repair_brings_back_what_was_wanted_and_nothing_newer(lab: PortalLab) -> None:
+    robot = lab.robot("discount", description="First words")
+    lab.robot("phone")
+    push_queue.carry_out(claimed(ordered(lab)))
+    lab.change(robot, description="Second words")
+    push_queue.carry_out(claimed(ordered(lab)))
+    first = robot.versions.get(number=1)
+    push_queue.carry_out(claimed(ordered(lab, versions={robot.pk: first})))
+    lab.robot("never_pushed")
+    for code in ("phone", "discount"):
+        lab.lab.rest("bizproc.robot.delete", {"CODE": code})
+        check = order_check([lab.portal], "anna")
+        assert check is not None
+        push_queue.work()
+        plans = repairs(check, [Portal.objects.select_related("application").get()])
+        assert {step.code for plan in plans for step in plan.changing()} >= {code}
+        assert "never_pushed" not in {step.code for plan in plans for step in plan.steps}
+    repair = order(plans, "anna")
+    assert repair is not None
+    push_queue.work()
+    assert set(lab.there()) == {"discount", "phone"}
+    assert lab.there()["discount"]["description"] == "First words"
+    assert lab.row("discount").wanted_version == first
 
 
 def test_the_rest_is_cancelled_and_what_a_portal_holds_is_let_go(make_portal: Any) -> None:
