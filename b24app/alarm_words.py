@@ -35,7 +35,7 @@ _WORDS: dict[str, tuple[Any, Any]] = {
         _("The portal's page says what to do. Its results wait and are sent afterwards."),
     ),
     Kind.PORTAL_NO_ADMIN: (
-        _("The token of %(portal)s is not an administrator's any more."),
+        _("The token of %(portal)s is not an administrator's."),
         _("Let an administrator open the application there once. Results are sent, pushes wait."),
     ),
     Kind.ROBOT_FAILING: (
