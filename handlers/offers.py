@@ -13,7 +13,7 @@ from handlers.incoming import Incoming
 from handlers.known import KnownPortal, Remembered
 from portals import pending
 from portals.claim import OPEN, Claim
-from portals.crypto import keyed_hash, keyed_hashes
+from portals.crypto import keyed_hashes, token_hash
 from portals.errors import Passes
 from portals.models import Application, PendingInstallation
 
@@ -40,7 +40,7 @@ def offer_tokens(portal: KnownPortal, call: Incoming) -> None:
         refresh_token=refresh_token,
         server_endpoint=call.tokens.get("server_endpoint", ""),
         application_token=call.application_token,
-        brought=keyed_hash(refresh_token).hex(),
+        brought=token_hash(refresh_token).hex(),
     )
     try:
         waiting = PendingInstallation.objects.filter(

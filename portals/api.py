@@ -15,7 +15,7 @@ from portals.models import Application, Portal
 from portals.standing import plan_words, standing, token_dies_at
 
 # Columns that leave the database for no reader.
-SECRET = ("access_token", "refresh_token", "application_token", "former_application_token", "brought_hash")
+SECRET = ("access_token", "refresh_token", "application_token", "former_application_token")
 TONES = ["ok", "info", "warn", "bad", "off"]
 
 

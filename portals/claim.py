@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from portals.crypto import keyed_hash, keyed_hashes
+from portals.crypto import token_hash
 
 MEMBER_ID = re.compile(r"[0-9a-zA-Z]{1,64}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,1000}")
@@ -26,8 +26,8 @@ class Claim:
     """What a form says; of it only the refresh token (or code) can be proved.
 
     `way` is one of FRAME, OPEN (the main page, or tokens that a handler call brought), EVENT, UPDATE, OAUTH.
-    `brought` recognises the form again (hex of a keyed hash) though its refresh token has been exchanged
-    meanwhile.
+    `brought` recognises the form again (hex of its token's hash) though its refresh token has been exchanged
+    for another meanwhile.
     """
 
     way: str
@@ -43,10 +43,6 @@ class Claim:
     def installs(self) -> bool:
         """Whether the portal says that it installed or updated (and may have dropped what was registered)."""
         return self.way != OPEN
-
-    def brought_before(self) -> list[str]:
-        """How the same form would have been recognised under each key, before the keys were changed."""
-        return [digest.hex() for digest in keyed_hashes(self.refresh_token or self.code)]
 
     def dump(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -97,7 +93,7 @@ def _claim(**values: str) -> Claim:
     for name in ("refresh_token", "code", "application_token"):
         if values.get(name) and not _TOKEN.fullmatch(values[name]):
             raise BadClaim(_("The form's %(name)s is malformed.") % {"name": name})
-    return Claim(**values, brought=keyed_hash(proof).hex())
+    return Claim(**values, brought=token_hash(proof).hex())
 
 
 def _text(form: dict[str, Any], name: str) -> str:

@@ -100,6 +100,15 @@ def keyed_hash(text: str) -> bytes:
     return hmac.digest(_hash_keys(tuple(settings.ENCRYPTION_KEYS))[0], data, "sha256")
 
 
+def token_hash(token: str) -> bytes:
+    """By which a token server's one-time token is recognised again (32 bytes), whatever becomes of our keys.
+
+    No key goes into it: such a token is long and random, so its hash tells nobody what it was, and a hash under
+    a key that was changed since would have the token used twice.
+    """
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
 @lru_cache(maxsize=4)
 def _hash_keys(keys: tuple[str, ...]) -> list[bytes]:
     return [b"b24-hash:" + fernet_key(key) for key in keys]

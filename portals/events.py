@@ -48,8 +48,10 @@ def _updated(application: Application, form: dict[str, Any], after: After | None
         if not _auth(form, "application_token"):
             raise
     else:
-        return install.receive(application, told, after)
-    # No tokens came with it; then the application token alone says that it is true.
+        outcome = install.receive(application, told, after)
+        if outcome.result != "refused":
+            return outcome
+    # No tokens came with it, or they could not be proved; the application token alone says that it is true.
     portal = _known(application, form)
     if portal is None or portal.state != Portal.State.INSTALLED:
         return Outcome("refused", sentence="The event's application token is not this portal's.")
@@ -88,7 +90,7 @@ def _uninstalled(application: Application, form: dict[str, Any]) -> Outcome:
         row.access_expires_at = row.former_until = None
         row.token_state = Portal.Token.NONE
         row.token_is_admin = row.token_user_id = None
-        row.brought_hash = b""
+        row.untaken_token_at = None
         row.events_bound_to = ""
         row.trouble, row.trouble_text, row.trouble_since, row.ask_again_at = "", "", None, None
         row.save()

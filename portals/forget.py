@@ -36,7 +36,8 @@ def forget(portal: Portal) -> bool:
         row.access_expires_at = row.former_until = row.paused_at = None
         row.token_state = Portal.Token.NONE
         row.token_is_admin = row.token_user_id = None
-        row.brought_hash, row.events_bound_to, row.note = b"", "", ""
+        row.untaken_token_at = None
+        row.events_bound_to, row.note = "", ""
         row.trouble, row.trouble_text, row.trouble_since, row.ask_again_at = "", "", None, None
         row.save()
         row.groups.clear()

@@ -125,12 +125,12 @@ class Portal(models.Model):
     token_is_admin = models.BooleanField(_("token is an administrator's"), null=True, blank=True)
     scope = models.CharField(_("scope"), max_length=1000, blank=True)
     app_status = models.CharField(_("application status"), max_length=8, blank=True)
-    # Keyed hash of the refresh token the last verified form brought: its repeat must not be exchanged again.
-    brought_hash = models.BinaryField(max_length=32, default=bytes)
     application_token = EncryptedTextField(_("application token"))
     # Calls that were in the queue at an update carry the former one: taken until then (§3).
     former_application_token = EncryptedTextField(_("former application token"))
     former_until = models.DateTimeField(null=True, blank=True)
+    # A person who is no administrator brought another one (contract §3): not taken, yet it may be the true one.
+    untaken_token_at = models.DateTimeField(_("another application token told"), null=True, blank=True)
 
     trouble = models.CharField(_("trouble"), max_length=20, choices=Trouble, blank=True, default="")
     trouble_text = models.CharField(_("what the portal said"), max_length=500, blank=True)
@@ -217,6 +217,32 @@ class PendingInstallation(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["next_try_at"], name="pending_due")]
+
+    def __str__(self) -> str:
+        return f"{self.application_id}/{self.member_id}"
+
+
+class SpentToken(models.Model):
+    """A refresh token that was handed to a token server, by its hash: never to be used again (§2)."""
+
+    # The constraint below is its index.
+    application = models.ForeignKey(Application, on_delete=models.CASCADE, db_index=False)
+    # Whose it was said to be.
+    member_id = models.CharField(max_length=64)
+    token_hash = models.BinaryField(max_length=32)
+    # The token server confirmed it as that portal's, or refused it; null: no answer is known.
+    proved = models.BooleanField(null=True)
+    spent_at = models.DateTimeField()
+    forget_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["application", "token_hash"], name="token_spent_once"),
+        ]
+        indexes = [
+            models.Index(fields=["forget_at"], name="spent_forget"),
+            models.Index(fields=["id"], condition=models.Q(proved=False), name="spent_refused"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.application_id}/{self.member_id}"

@@ -1,4 +1,4 @@
-"""The token servers' client (contract §2): exchange a code, refresh a token, ask whose an access token is.
+"""The token servers' client (contract §2): exchange a code, refresh a token.
 
 `client_secret` goes to an allowed server and nowhere else; what a form names only chooses among those.
 """
@@ -112,22 +112,6 @@ def refresh(application: Application, server: str, refresh_token: str, timeout: 
     kept_answer.keep(refresh_token, asdict(tokens))
     failpoint("oauth.kept")
     return tokens
-
-
-def app_info(server: str, access_token: str, timeout: float = SECONDS) -> dict[str, Any]:
-    """`{client_id, user_id, install: {member_id, client_endpoint}}`: whose an access token is, nothing spent
-    [S].
-
-    Raises TokenRefused where it is no good, else as `refresh`.
-    """
-    answer = transport.post(f"{server}/rest/app.info", data={"auth": access_token}, timeout=timeout)
-    try:
-        result = errors.read(answer.status, answer.body).get("result")
-    except PortalTrouble as error:
-        raise _not_moved(error) from None
-    if not isinstance(result, dict):
-        raise UnknownAnswer("half_answer", "The token server's answer is incomplete.")
-    return result
 
 
 def _token(application: Application, server: str, grant: dict[str, str], timeout: float) -> Tokens:

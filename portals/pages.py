@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from portals import claim, events, frame, incoming, install
+from portals import claim, events, frame, incoming, install, verify
 from portals.claim import BadClaim
 from portals.incoming import BadForm, Incoming
 from portals.install import After, Outcome
@@ -157,6 +157,18 @@ def _frame(
             ),
             title=application.name,
             origin=frame.claimed_origin(told.query),
+            finish=finish,
+        )
+    if not verify.works(outcome.portal):
+        # A form that was used before brought nothing, and this portal needs a new one.
+        return frame.page(
+            request,
+            _(
+                "The portal's authorisation was lost. Close the application and open it again on the portal;"
+                " reloading the page is not enough."
+            ),
+            title=application.name,
+            origin=frame.origin_of(outcome.portal.client_endpoint),
             finish=finish,
         )
     # Which robots a portal gets is decided elsewhere: a reinstalled one what it had, a further one what most

@@ -13,9 +13,9 @@ import time
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from portals import kept_answer, lease, oauth, trouble
+from portals import kept_answer, lease, oauth, spent, trouble
 from portals.clock import db_now
-from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, TokenRefused
+from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
 from portals.failpoint import failpoint
 from portals.lease import Held
 from portals.models import Portal
@@ -65,7 +65,7 @@ def refresh(portal: Portal, refused: str = "", wait: float = 20.0) -> None:
     try:
         # Read again under the lease: its last holder may have just written.
         if not _current(portal, refused):
-            _renew(portal, refused, held)
+            _renew(portal, held)
     finally:
         held.release()
 
@@ -77,32 +77,38 @@ def _current(portal: Portal, refused: str) -> bool:
         raise PortalTrouble(
             "token_lost", "no_token", "There is no working token: open the application there."
         )
-    return portal.access_token != refused and not expired(portal)
-
-
-def _renew(portal: Portal, refused: str, held: Held) -> None:
-    if portal.token_state == Portal.Token.UNVERIFIED and not confirm_restored(portal, refused):
+    if portal.access_token != refused and not expired(portal):
+        return True
+    if portal.token_state == Portal.Token.UNVERIFIED:
+        # Nothing but its use could prove a restored refresh token unspent, and that may lose the portal (§2).
         raise PortalTrouble(
             "token_lost", "token_unverified", "The token comes from a backup; open the application there."
         )
-    spent = portal.refresh_token
+    return False
+
+
+def _renew(portal: Portal, held: Held) -> None:
+    used = portal.refresh_token
+    # Noted for forms and calls that bring it again. An answer that was lost does not keep us from asking once more:
+    # if the token is spent, the portal's authorisation is lost to us anyhow; if it is not, this saves it.
+    spent.begin(portal.application_id, portal.member_id, used, spent.KEEP_OWN)
     try:
-        tokens = oauth.refresh(portal.application, oauth.choose("", portal.token_server), spent)
+        tokens = oauth.refresh(portal.application, oauth.choose("", portal.token_server), used)
     except PortalTrouble as error:
         if error.trouble == "token_lost":
-            _lose(portal, spent, held)
+            _lose(portal, used, held)
         raise
     except CommandRefused as error:
         # A refusal we do not know says nothing of the token; it is asked again, not given up.
         raise Passes(error.code, error.text, error.status, 60.0) from None
     if tokens.member_id != portal.member_id:
-        kept_answer.forget(spent)
+        kept_answer.forget(used)
         raise Passes("foreign_answer", "The token server answered for another portal.", retry_after=60.0)
-    commit(portal, tokens, spent)
+    commit(portal, tokens, used)
     portal.refresh_from_db(fields=FIELDS)
 
 
-def commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
+def commit(portal: Portal, tokens: oauth.Tokens, used: str) -> bool:
     """Writes new tokens where the row still holds the one they were got with; False where it holds another.
 
     That comparison is the fence which matters: an answer must not be thrown away because its lease ran out,
@@ -110,9 +116,9 @@ def commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
     """
     for attempt in range(_COMMIT_TRIES):
         try:
-            written = _commit(portal, tokens, spent)
+            written = _commit(portal, tokens, used)
             failpoint("refresh.committed")
-            kept_answer.forget(spent)
+            kept_answer.forget(used)
             return written
         except (OperationalError, InterfaceError):
             if attempt == _COMMIT_TRIES - 1:
@@ -122,10 +128,10 @@ def commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
     return False
 
 
-def _commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
+def _commit(portal: Portal, tokens: oauth.Tokens, used: str) -> bool:
     with transaction.atomic():
         row = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
-        if row.refresh_token != spent or row.state != Portal.State.INSTALLED:
+        if row.refresh_token != used or row.state != Portal.State.INSTALLED:
             return False
         now = db_now()
         row.access_token, row.refresh_token = tokens.access_token, tokens.refresh_token
@@ -141,37 +147,15 @@ def _commit(portal: Portal, tokens: oauth.Tokens, spent: str) -> bool:
     return True
 
 
-def _lose(portal: Portal, spent: str, held: Held) -> None:
+def _lose(portal: Portal, used: str, held: Held) -> None:
     """The token server does not know this token any more; noted only while the row still holds it."""
     with transaction.atomic():
         row = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
-        if row.refresh_token != spent or not lease.holds(held):
+        if row.refresh_token != used or not lease.holds(held):
             return
         row.token_state = Portal.Token.LOST
         row.save(update_fields=["token_state"])
     portal.token_state = Portal.Token.LOST
-
-
-def confirm_restored(portal: Portal, refused: str = "") -> bool:
-    """Whether the token server still knows the access token of a restored backup; then its tokens are
-    trusted.
-
-    The refresh token beside it may be long spent, so it is not tried before (§2). Raises Passes.
-    """
-    if portal.access_token == refused or expired(portal):
-        return False
-    try:
-        known = oauth.app_info(oauth.choose("", portal.token_server), portal.access_token)
-    except (TokenRefused, CommandRefused, PortalTrouble):
-        return False
-    install = known.get("install")
-    if not isinstance(install, dict) or install.get("member_id") != portal.member_id:
-        return False
-    Portal.objects.filter(pk=portal.pk, token_state=Portal.Token.UNVERIFIED).update(
-        token_state=Portal.Token.WORKING
-    )
-    portal.token_state = Portal.Token.WORKING
-    return True
 
 
 def distrust(portal: Portal) -> None:

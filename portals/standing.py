@@ -109,7 +109,13 @@ def standing(portal: Portal) -> list[Remark]:
                 _("Install the application on the portal again; its robots come back by themselves."),
             )
         ]
-    remarks = [*_token(portal), *_trouble(portal), *_administrator(portal), *_plan(portal)]
+    remarks = [
+        *_token(portal),
+        *_trouble(portal),
+        *_administrator(portal),
+        *_application_token(portal),
+        *_plan(portal),
+    ]
     if portal.paused_at is not None:
         remarks.append(
             Remark(
@@ -187,7 +193,10 @@ def _token(portal: Portal) -> list[Remark]:
             Remark(
                 WARN,
                 _("token unverified since a backup was restored"),
-                _("Open the application on the portal; until then each call's own token is used."),
+                _(
+                    "Its refresh token may be spent and is not used. The access token serves while it lives; the"
+                    " next call that brings tokens, or whoever opens the application on the portal, brings new ones."
+                ),
             )
         ]
     dies = token_dies_at(portal)
@@ -213,6 +222,22 @@ def _administrator(portal: Portal) -> list[Remark]:
             )
         ]
     return []
+
+
+def _application_token(portal: Portal) -> list[Remark]:
+    if portal.untaken_token_at is None:
+        return []
+    return [
+        Remark(
+            WARN,
+            _("another application token was told on %(when)s, not by an administrator")
+            % {"when": _when(portal.untaken_token_at)},
+            _(
+                "Let an administrator open the application on the portal, once. If it was updated there, its robots"
+                " are brought back by themselves, but its calls are refused until then."
+            ),
+        )
+    ]
 
 
 def _plan(portal: Portal) -> list[Remark]:

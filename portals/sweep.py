@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db.models import CharField, F, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
-from portals import finish, kept_answer, lease, pending, refresh
+from portals import finish, kept_answer, lease, pending, refresh, spent
 from portals.client import PortalClient
 from portals.clock import db_now
-from portals.errors import Passes, RestError
+from portals.errors import RestError
 from portals.install import After
 from portals.models import Lease, Portal
 
@@ -44,12 +44,12 @@ def sweep(after: After | None = None) -> dict[str, int]:
         ("installations", lambda: _pending(after)),
         ("told_installations", pending.trim),
         ("former_tokens", _end_former_tokens),
-        ("restored", _confirm_restored),
         ("kept_alive", refresh.keep_alive),
         ("finished", _finish),
         ("asked", _ask_troubled),
         ("leases", _remove_leases),
         ("kept_answers", kept_answer.remove_old),
+        ("spent_tokens", spent.trim),
     ]
     for name, part in parts:
         try:
@@ -73,22 +73,6 @@ def _end_former_tokens() -> int:
     ended = Portal.objects.filter(former_until__lte=db_now())
     # By value: an encrypted column takes no expression.
     return ended.update(former_application_token="", former_until=None)
-
-
-def _confirm_restored() -> int:
-    """Tokens of a restored backup: asked at the token server whether they are still ours, nothing spent."""
-    done = 0
-    rows = Portal.objects.filter(
-        state=Portal.State.INSTALLED, token_state=Portal.Token.UNVERIFIED, access_expires_at__gt=db_now()
-    )
-    for portal in rows.select_related("application")[:_MOST]:
-        if lease.take(f"restored:{portal.pk}", _FINISH_EVERY) is None:
-            continue
-        try:
-            done += refresh.confirm_restored(portal)
-        except Passes:
-            continue
-    return done
 
 
 def _finish() -> int:

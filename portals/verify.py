@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, transport
+from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, spent, transport
 from portals.claim import OAUTH, UPDATE, Claim
 from portals.clock import db_now
-from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
+from portals.crypto import token_hash
+from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
 from portals.failpoint import failpoint
 from portals.models import Application, Portal
 
@@ -79,10 +80,11 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
     portal = find(application, claim.member_id)
     if portal is None or portal.state != Portal.State.INSTALLED:
         return False
-    if portal.brought_hash and bytes(portal.brought_hash).hex() in {claim.brought, *claim.brought_before()}:
+    if claim.refresh_token and spent.is_proved(application.pk, claim.member_id, claim.refresh_token):
         return True
     return (
         not claim.installs
+        and portal.untaken_token_at is None
         and works(portal)
         and portal.token_is_admin is True
         and same(portal.application_token, claim.application_token)
@@ -102,7 +104,7 @@ def same(stored: str, told: str) -> bool:
 def verify(application: Application, claim: Claim, timeout: float = oauth.SECONDS) -> Verified:
     """Exchanges, checks and stores. Raises Refused, and Passes (or Later) where it must be tried again.
 
-    A repeated form is recognised and not exchanged twice, which could lose the portal.
+    A form whose token was used before is answered from what is known and never exchanged again.
     """
     began = time.monotonic()
     held = lease.take(f"claim:{claim.brought[:48]}", _CLAIM_SECONDS)
@@ -137,10 +139,16 @@ def verify(application: Application, claim: Claim, timeout: float = oauth.SECOND
 def _exchange(application: Application, claim: Claim, known: Portal | None, timeout: float) -> oauth.Tokens:
     server = oauth.choose(claim.server_endpoint, known.token_server if known else "")
     try:
-        if claim.way == OAUTH:
-            tokens = oauth.exchange_code(application, server, claim.code, timeout)
-        else:
-            tokens = oauth.refresh(application, server, claim.refresh_token, timeout)
+        tokens = (
+            oauth.exchange_code(application, server, claim.code, timeout)
+            if claim.way == OAUTH
+            else _exchange_once(application, server, claim, known, timeout)
+        )
+        if tokens.member_id != claim.member_id:
+            kept_answer.forget(claim.refresh_token)
+            raise Refused(_("The token belongs to another portal than the form says."))
+        if not tokens.client_endpoint:
+            raise Refused(_("The token server told no usable REST address."))
     except PortalTrouble as error:
         if error.trouble == Portal.Trouble.WRONG_CLIENT:
             # Our own setting is wrong; what waits is true all the same.
@@ -148,12 +156,46 @@ def _exchange(application: Application, claim: Claim, known: Portal | None, time
         raise _unconfirmed(claim, server, error.code) from None
     except CommandRefused as error:
         raise _unconfirmed(claim, server, error.code) from None
-    if tokens.member_id != claim.member_id:
-        kept_answer.forget(claim.refresh_token)
-        raise Refused(_("The token belongs to another portal than the form says."))
-    if not tokens.client_endpoint:
-        raise Refused(_("The token server told no usable REST address."))
     return tokens
+
+
+def _exchange_once(
+    application: Application, server: str, claim: Claim, known: Portal | None, timeout: float
+) -> oauth.Tokens:
+    """The exchange of a refresh token which was never used before, or whose answer is still to be settled."""
+    token = claim.refresh_token
+    is_first_use = spent.begin(application.pk, claim.member_id, token)
+    if not is_first_use and kept_answer.find(token) is None:
+        raise Refused(
+            _(
+                "This form was used before, and it works only once. Close the application and open it again on the"
+                " portal; reloading the page is not enough."
+            )
+        )
+    try:
+        return oauth.refresh(application, server, token, timeout)
+    except UnknownAnswer as error:
+        # It may have been taken. Asking once more could lose a portal that works; one that does not has nothing to
+        # lose, and the installation may be saved by it.
+        if known is None or known.state != Portal.State.INSTALLED or not works(known):
+            spent.take_back(application.pk, token)
+            raise
+        raise Refused(
+            _(
+                "The token server's answer was lost on the way (%(code)s), and a form works only once. Open the"
+                " application again on the portal."
+            ),
+            code=error.code,
+        ) from None
+    except Passes:
+        spent.take_back(application.pk, token)
+        raise
+    except (PortalTrouble, CommandRefused) as error:
+        if getattr(error, "trouble", "") == Portal.Trouble.WRONG_CLIENT:
+            spent.take_back(application.pk, token)
+        else:
+            spent.settle(application.pk, [token_hash(token)], proved=False)
+        raise
 
 
 def _unconfirmed(claim: Claim, server: str, code: str) -> Refused:
@@ -191,6 +233,7 @@ def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple
             portal.installed_at, portal.uninstalled_at = db_now(), None
             portal.application_token = claim.application_token
             portal.former_application_token, portal.former_until = "", None
+            portal.untaken_token_at = None
             portal.events_bound_to, portal.install_finished = "", None
             taken = _ALL
         elif not works(portal):
@@ -198,8 +241,8 @@ def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple
         else:
             return portal, _NOTHING
         _store(portal, tokens, None)
-        portal.brought_hash = bytes.fromhex(claim.brought)
         portal.save()
+        _prove(application.pk, claim)
     return portal, taken
 
 
@@ -222,14 +265,32 @@ def _settle(portal_id: int, claim: Claim, tokens: oauth.Tokens, is_admin: bool |
                 changed = True
             if claim.installs:
                 row.installed_at, row.events_bound_to, row.install_finished = db_now(), "", None
-            row.brought_hash = bytes.fromhex(claim.brought)
-        elif taken != _ALL and claim.way == UPDATE and same(row.application_token, told):
-            # What it registered is dropped, whoever's token came with the news.
-            row.installation += 1
-            row.events_bound_to = ""
-            changed = True
+            row.untaken_token_at = None
+        elif taken != _ALL:
+            if claim.way == UPDATE:
+                # What it registered is dropped, whoever's token came with the news, and whatever the application
+                # token is: the portal is looked at and given it again.
+                row.installation += 1
+                row.events_bound_to = ""
+                changed = True
+            if _is_another(row, told) and row.untaken_token_at is None:
+                row.untaken_token_at = db_now()
         row.save()
+        _prove(row.application_id, claim)
     return changed
+
+
+def _prove(application_id: int, claim: Claim) -> None:
+    """What the claim brings is written: whoever posts it again learns nothing else."""
+    hashes = {bytes.fromhex(claim.brought), token_hash(claim.refresh_token)}
+    spent.settle(application_id, hashes, proved=True)
+
+
+def _is_another(portal: Portal, told: str) -> bool:
+    """Whether an application token is told that this portal neither has nor had a moment ago."""
+    return bool(told) and not (
+        same(portal.application_token, told) or same(portal.former_application_token, told)
+    )
 
 
 def _store(portal: Portal, tokens: oauth.Tokens, is_admin: bool | None) -> None:

@@ -355,18 +355,66 @@ def test_s2_a_restored_backup_uses_no_spent_token_and_recovers_by_the_next_call(
 
 
 @pytest.mark.contract("2.13")
-def test_s2_a_restored_backup_whose_token_is_still_good_is_confirmed_without_spending_it(
-    office: Office,
+def test_s2_a_restored_access_token_that_still_lives_serves_and_proves_nothing_of_the_refresh_token(
+    office: Office, settings: Any
 ) -> None:
+    # Its calls bring no tokens.
     office.robot()
     name = office.start()
+    backup = office.row(name)
+    # The hub renews while the backup's access token still lives; then the backup is restored.
+    Portal.objects.filter(pk=backup.pk).update(access_expires_at=None)
+    PortalClient(office.row(name)).call("profile")
+    assert office.row(name).refresh_token != backup.refresh_token
+    Portal.objects.filter(pk=backup.pk).update(
+        access_token=backup.access_token,
+        refresh_token=backup.refresh_token,
+        access_expires_at=backup.access_expires_at,
+    )
     call_command("backup_restored")
-    assert office.row(name).token_state == "unverified"
     before = office.control.stats(name)["token_exchanges"]
-    office.work()
-    assert office.row(name).token_state == "working"
-    assert office.control.stats(name)["token_exchanges"] == before
     arrives(office, name)
+    assert office.row(name).token_state == "unverified"
+    # It runs out: nothing is exchanged, and what waits is sent once the application is opened.
+    office.later(3700, settings)
+    number, row = office.run(name)
+    for _ in range(3):
+        office.work()
+        office.later(61, settings)
+    row.refresh_from_db()
+    assert (row.state, office.row(name).trouble) == ("ready", "token_lost")
+    assert office.control.stats(name)["token_exchanges"] == before
+    office.open(name)
+    office.later(61, settings)
+    office.work()
+    office.finished(name, number)
+    assert office.row(name).token_state == "working"
+    assert killed(office, name) == 0
+
+
+@pytest.mark.contract("3.12", "3.14")
+def test_s3_robots_come_back_though_an_employees_token_told_of_the_update(
+    office: Office, settings: Any
+) -> None:
+    office.robot()
+    name = office.new_portal()
+    office.install(name, user=2)
+    office.open(name, user=1)
+    office.push(name)
+    assert office.codes(name) == ["double"]
+    former = office.row(name).application_token
+    office.control.post(f"portals/{name}/update", client_id=office.client_id, application_token="new")
+    until(lambda: office.row(name).untaken_token_at, "the update is in", 20)
+    assert office.row(name).application_token == former
+    office.work()
+    assert office.codes(name) == ["double"]
+    office.open(name, user=1)
+    portal = office.row(name)
+    assert (portal.untaken_token_at, portal.former_application_token) == (None, former)
+    assert portal.application_token != former
+    office.work()
+    arrives(office, name)
+    assert killed(office, name) == 0
 
 
 @pytest.mark.contract("2.5")

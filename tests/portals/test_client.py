@@ -181,7 +181,7 @@ def test_a_newer_token_is_not_overwritten_by_a_late_answer(server, portal):
 
 
 @pytest.mark.contract("2.13")
-def test_s2_a_restored_token_is_not_spent_before_it_is_confirmed(server, portal):
+def test_s2_a_restored_token_is_not_spent(server, portal):
     Portal.objects.update(token_state="unverified")
     server.reply = fails(401, "expired_token")
     with pytest.raises(PortalTrouble) as raised:
@@ -190,13 +190,18 @@ def test_s2_a_restored_token_is_not_spent_before_it_is_confirmed(server, portal)
     assert "token" not in server.methods()
 
 
-def test_a_restored_token_is_confirmed_by_the_token_server(server, portal):
+@pytest.mark.contract("2.13")
+def test_s2_a_restored_access_token_serves_while_it_lives_and_proves_nothing(server, portal):
     Portal.objects.update(token_state="unverified")
-    server.reply = lambda path, params: ok({"client_id": "x", "user_id": 1, "install": {"member_id": MEMBER}})
-    portal.refresh_from_db()
-    assert refresh.confirm_restored(portal)
-    assert Portal.objects.get().token_state == "working"
-    assert server.asked[0] == ("/oauth/rest/app.info", {"auth": "access-0"})
+    server.reply = lambda path, params: ok(True)
+    assert PortalClient(portal).call("user.current") is True
+    assert Portal.objects.get().token_state == "unverified"
+    Portal.objects.update(access_expires_at=None)
+    with pytest.raises(PortalTrouble) as raised:
+        PortalClient(portal).call("user.current")
+    assert raised.value.code == "token_unverified"
+    assert server.methods() == ["user.current"]
+    assert Portal.objects.get().trouble == "token_lost"
 
 
 @pytest.mark.contract("1.1")

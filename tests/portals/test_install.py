@@ -266,7 +266,7 @@ def test_s3_an_installation_that_is_refused_at_once_is_told_of_and_a_flood_is_bo
             way=claim.FRAME,
             member_id="e" * 32,
             refresh_token=f"forged-{number}",
-            brought=claim.keyed_hash(f"forged-{number}").hex(),
+            brought=claim.token_hash(f"forged-{number}").hex(),
         )
         assert install.receive(world.application, told).result == "refused"
     # Two minutes may have been touched, not more.
@@ -568,16 +568,3 @@ def until(question):
     from tests.system.processes import until as wait
 
     wait(question, "the event's effect", 20)
-
-
-def test_s3_a_form_is_recognised_after_the_keys_were_changed(world, settings):
-    world.install(way="event")
-    portal = Portal.objects.get()
-    settings.ENCRYPTION_KEYS = ["a-new-passphrase-in-front-0123456789", *settings.ENCRYPTION_KEYS]
-    spent = portal.refresh_token
-    repeated = claim.Claim(way=claim.EVENT, member_id=portal.member_id, refresh_token="x", brought="")
-    # What the portal keeps of the form is a hash under the former key.
-    former = claim.keyed_hashes("x")[1]
-    Portal.objects.update(brought_hash=former)
-    assert install.receive(portal.application, repeated).result == "known"
-    assert Portal.objects.get().refresh_token == spent

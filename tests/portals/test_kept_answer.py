@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from portals import kept_answer, refresh
 from portals.claim import FRAME, Claim
-from portals.crypto import keyed_hash
+from portals.crypto import keyed_hash, token_hash
 from portals.models import Application, Portal
 from portals.verify import verify
 from tests.factories import ApplicationFactory, PortalFactory
@@ -99,7 +99,7 @@ def test_an_installation_that_died_after_its_exchange_is_finished_by_the_same_fo
         refresh_token="refresh-of-the-form",
         server_endpoint="",
         application_token="told",
-        brought=keyed_hash("refresh-of-the-form").hex(),
+        brought=token_hash("refresh-of-the-form").hex(),
     )
     assert verify(application, claim).portal.access_token == "access-1"
     assert "token" not in server.methods()

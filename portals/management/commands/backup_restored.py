@@ -1,4 +1,4 @@
-"""`manage.py backup_restored`: after a restore, no token of the backup is used before it is known to be good."""
+"""`manage.py backup_restored`: after a restore, no refresh token of the backup is used any more."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from portals.models import Lease, PendingInstallation, Portal
 
 
 class Command(BaseCommand):
-    """Exit code 0. May be run again: tokens that were confirmed since are marked again, and confirmed again."""
+    """Exit code 0. To be run before the start: tokens that were got since would be marked too."""
 
     help = (
         "Run once after a backup was restored, before anything is started. A refresh token works once: one in"
-        " the backup may be spent since, and using it again can lose the portal. Each is marked unverified: its"
-        " access token is asked for at the token server, or the next call or opening of the application brings"
-        " another. Installations that waited to be verified are forgotten for the same reason."
+        " the backup may be spent since, and using it again can lose the portal. Each is marked unverified and"
+        " never used: the access token beside it serves while it lives, and the next call that brings tokens, or"
+        " opening the application, brings others. Installations that waited to be verified are forgotten for the"
+        " same reason."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
