@@ -168,8 +168,8 @@ def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
         )
     if may("robots.view_robot") and (n := Robot.objects.filter(unpushed()).count()):
         words = ngettext(
-            "%(n)s robot is published and not pushed to every portal",
-            "%(n)s robots are published and not pushed to every portal",
+            "%(n)s robot is published or removed, and not pushed to every portal",
+            "%(n)s robots are published or removed, and not pushed to every portal",
             n,
         )
         found.append(Need(WARN, words % {"n": n}, reverse("admin:robots_robot_changelist") + "?pushed=no"))

@@ -16,7 +16,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from portals.clock import db_now
 from portals.panels import INFO, OFF, OK, WARN, badge
 from robots import admin_push, admin_trial
 from robots.admin_forms import PropertyForm, RobotForm
@@ -25,6 +24,7 @@ from robots.definition import definition_of, write_definition
 from robots.models import Property, Robot, RobotVersion
 from robots.payload import payload_of
 from robots.publish import PublishRefused, digest_of, publish, verdict
+from robots.removal import bring_back, remove
 from robots.rules import check_definition, check_warnings
 from robots.texts import in_language
 from robots.unpushed import unpushed
@@ -85,7 +85,7 @@ class PushedFilter(admin.SimpleListFilter):
     parameter_name = "pushed"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", _("published, not pushed everywhere"))]
+        return [("no", _("published or removed, not pushed everywhere"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Robot]) -> QuerySet[Robot]:
         return queryset.filter(unpushed()) if self.value() == "no" else queryset
@@ -133,6 +133,8 @@ class RobotAdmin(admin.ModelAdmin):
             path("push/", site(admin_push.plan_view), name="robots_push"),
             path("<int:pk>/trial/", site(admin_trial.trial_view), name="robots_robot_trial"),
             path("<int:pk>/duplicate/", site(self.duplicate_view), name="robots_robot_duplicate"),
+            path("<int:pk>/remove/", site(self.remove_view), name="robots_robot_remove"),
+            path("<int:pk>/restore/", site(self.restore_view), name="robots_robot_restore"),
         ]
         return [*own, *super().get_urls()]
 
@@ -246,7 +248,9 @@ class RobotAdmin(admin.ModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
         robot = self.get_object(request, object_id)
-        context = {**(extra_context or {}), "may_publish": request.user.has_perm(PUBLISH)}
+        # A removed robot is brought back first; `publish` refuses it.
+        publishable = robot is None or robot.removed_at is None
+        context = {**(extra_context or {}), "may_publish": publishable and request.user.has_perm(PUBLISH)}
         if robot is not None:
             definition = definition_of(robot)
             context |= {
@@ -274,7 +278,35 @@ class RobotAdmin(admin.ModelAdmin):
         messages.success(request, _("Duplicated as %(code)s.") % {"code": code})
         return HttpResponseRedirect(reverse("admin:robots_robot_change", args=[made.pk]))
 
+    def remove_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        robot = self._posted_to(request, pk)
+        if remove(robot):
+            self.log_change(request, robot, _("removed"))
+            words = _("“%(code)s” is removed. Push it now, so that portals delete it.")
+            messages.success(request, words % {"code": robot.code})
+        return HttpResponseRedirect(reverse("admin:robots_robot_change", args=[robot.pk]))
+
+    def restore_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        robot = self._posted_to(request, pk)
+        if bring_back(robot):
+            self.log_change(request, robot, _("brought back"))
+            words = _("“%(code)s” is back. Portals that deleted it get it with the next push.")
+            messages.success(request, words % {"code": robot.code})
+        return HttpResponseRedirect(reverse("admin:robots_robot_change", args=[robot.pk]))
+
+    def _posted_to(self, request: HttpRequest, pk: int) -> Robot:
+        robot = self.get_object(request, str(pk))
+        if robot is None or request.method != "POST" or not self.has_change_permission(request, robot):
+            raise PermissionDenied
+        return robot
+
     # The list
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        # Most robots were published, and then nobody may delete them: *Remove* stands in its place.
+        return {
+            name: each for name, each in super().get_actions(request).items() if name != "delete_selected"
+        }
 
     @admin.action(permissions=["view"], description=gettext_lazy("Push to portals"))
     def push_robots(self, request: HttpRequest, chosen: QuerySet[Robot]) -> HttpResponse:
@@ -285,8 +317,7 @@ class RobotAdmin(admin.ModelAdmin):
         permissions=["change"], description=gettext_lazy("Remove: the next push deletes them on portals")
     )
     def remove_robots(self, request: HttpRequest, chosen: QuerySet[Robot]) -> None:
-        rows = list(chosen.filter(removed_at=None))
-        Robot.objects.filter(pk__in=[row.pk for row in rows]).update(removed_at=db_now())
+        rows = [row for row in chosen if remove(row)]
         for row in rows:
             self.log_change(request, row, _("removed"))
         words = ngettext("%(n)d robot removed.", "%(n)d robots removed.", len(rows)) % {"n": len(rows)}
@@ -304,7 +335,9 @@ class RobotAdmin(admin.ModelAdmin):
     @admin.display(description=gettext_lazy("state"))
     def standing(self, robot: Any) -> SafeString:
         if robot.removed_at:
-            return badge(OFF, _("removed: the next push deletes it"))
+            if robot.is_unpushed:
+                return badge(WARN, _("removed: the next push deletes it"))
+            return badge(OFF, _("removed, on no portal"))
         if robot.latest_number is None:
             return badge(INFO, _("never published"))
         if robot.latest_digest != digest_of(definition_of(robot)):

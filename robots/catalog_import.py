@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from portals.clock import db_now
 from portals.models import Application
 from robots.catalog_read import Catalog
 from robots.definition import write_definition
 from robots.models import Robot
 from robots.publish import publish
+from robots.removal import bring_back, remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,18 @@ def import_catalog(
     done = []
     for definition in catalog.definitions:
         before = held.get(definition["code"])
-        removed = before is not None and before.removed_at is not None
+        restored = before is not None and bring_back(before)
         robot, changed = write_definition(application, definition, before)
         version = publish(robot, by, "import_catalog") if publishing else None
         did = (
-            "created" if before is None else "restored" if removed else "changed" if changed else "unchanged"
+            "created" if before is None else "restored" if restored else "changed" if changed else "unchanged"
         )
         done.append(Imported(robot.code, did, version.number if version else 0))
         told(done[-1])
     if prune:
         named = {definition["code"] for definition in catalog.definitions}
         for code, robot in sorted(held.items()):
-            if code not in named and robot.removed_at is None:
-                robot.removed_at = db_now()
-                robot.save()
+            if code not in named and remove(robot):
                 done.append(Imported(code, "removed"))
                 told(done[-1])
     return done

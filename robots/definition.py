@@ -140,7 +140,8 @@ def write_definition(
     """Makes the draft say what `definition` says; (robot, whether anything changed).
 
     `robot` None makes a new one. Rows that say it already are not written, so that history tells changes
-    only. A removed robot is taken back. The caller has checked the definition (rules.check_definition).
+    only. A removed robot stays removed (see `removal`). The caller has checked the definition
+    (rules.check_definition).
     """
     wanted = normal(definition)
     fields = {name: wanted[name] for name in wanted if name not in ("properties", "return_properties")}
@@ -150,11 +151,10 @@ def write_definition(
         changed = True
     else:
         current = definition_of(robot)
-        changed = robot.removed_at is not None or any(current[name] != fields[name] for name in fields)
+        changed = any(current[name] != fields[name] for name in fields)
         if changed:
             for name, value in fields.items():
                 setattr(robot, name, value)
-            robot.removed_at = None
             robot.save()
     if _write_properties(robot, wanted):
         changed = True

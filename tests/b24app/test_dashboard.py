@@ -135,7 +135,7 @@ def test_what_is_published_and_not_pushed_is_told():
     Robot.objects.filter(pk=held.robot_id).update(description={"en": "Other words"})
     publish(held.robot)
     (need,) = client.get("/admin/").context["needs"]
-    assert need.words == "2 robots are published and not pushed to every portal"
+    assert need.words == "2 robots are published or removed, and not pushed to every portal"
     listed = client.get(need.href)
     assert len(listed.context["cl"].result_list) == 2
     assert "version 2, not pushed everywhere" in listed.content.decode()
