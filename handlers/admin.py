@@ -15,14 +15,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from handlers import log_pages, replay_orders, timeline, values_shown
+from handlers import log_order, log_pages, replay_orders, timeline, values_shown
 from handlers.admin_orders import ReplayOrderAdmin
 from handlers.admin_replay import DEEDS, RELEASE, REPLAY, decide_link, decide_view, links_for
 from handlers.admin_sendings import SendingAdmin
 from handlers.breaking import breakable
 from handlers.clock_words import clock, two_lines
 from handlers.log_search import search
-from handlers.models import OPEN_STATES, Invocation, RefusedCall, ReplayOrder, Sending
+from handlers.models import OPEN_STATES, Invocation, ReceivedCall, RefusedCall, ReplayOrder, Sending
 from portals.panels import badge
 from portals.read_only import ReadOnlyAdmin
 
@@ -62,6 +62,10 @@ class InvocationAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     # Counts beside the filters would each count the whole log.
     show_facets = admin.ShowFacets.NEVER
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        words = {"portal": "portal", "robot": "robot_code", "q": "document_id"}
+        return [log_order.number([words[name] for name in request.GET if name in words]).desc()]
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
         return search(queryset, search_term), False
@@ -185,7 +189,7 @@ def _others(call: Invocation, field: str) -> QuerySet[Invocation]:
         return Invocation.objects.none()
     # Read by that index alone, then sorted out by portal: asked for both at once, SQLite walks the portal's
     # whole log. Two portals may have a document of the same number.
-    named = Invocation.objects.filter(**{field: value}).order_by("-id").values_list("pk", "portal_id")
+    named = ReceivedCall.objects.filter(**{field: value}).order_by("-id").values_list("pk", "portal_id")
     ids = [pk for pk, portal in named[:READ_FOR_RELATED] if portal == call.portal_id]
     return Invocation.objects.filter(pk__in=ids[: RELATED_SHOWN + 1]).exclude(token_hash=call.token_hash)
 

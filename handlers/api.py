@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -15,7 +15,7 @@ from rest_framework.decorators import action
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from handlers import api_export, attention
+from handlers import api_export, attention, log_order
 from handlers.api_calls import CallDetailSerializer, CallSerializer, SendingSerializer
 from handlers.models import OPEN_STATES, Cause, Confirmation, Invocation, RefusedCall, Sending, State
 from portals.api import without_secrets
@@ -154,6 +154,9 @@ class Calls(Resource):
     detail_serializer_class = CallDetailSerializer
     filters = CallFilters
 
+    def number_of(self, filters: Filters) -> F:
+        return log_order.number(filters.validated_data)
+
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
         # Whoever accepts text/csv alone gets it, and a wrong filter is told in JSON all the same.
         return super().perform_content_negotiation(request, force or self.action == "export")
@@ -171,10 +174,13 @@ class Calls(Resource):
         A text that a spreadsheet would run as a formula has an apostrophe before it. An answer that broke off
         ends without its last chunk.
         """
-        calls = self.filters.of(request).narrowed(self.get_queryset())
+        filters = self.filters.of(request)
+        calls = filters.narrowed(self.get_queryset())
         # Nothing is read for a HEAD.
         answer = StreamingHttpResponse(
-            iter(()) if request.method == "HEAD" else api_export.lines(calls),
+            iter(())
+            if request.method == "HEAD"
+            else api_export.lines(calls, log_order.number(filters.validated_data)),
             content_type="text/csv; charset=utf-8",
         )
         name = f"calls-{timezone.localtime():%Y-%m-%d-%H%M}.csv"

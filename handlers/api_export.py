@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from handlers import timeline
@@ -37,15 +37,15 @@ _READ: dict[str, Callable[[Invocation], Any]] = {
 }
 
 
-def lines(calls: QuerySet[Invocation]) -> Iterator[str]:
-    """The header at once, then page by page, newest first: each below the last id of the one before."""
+def lines(calls: QuerySet[Invocation], number: F) -> Iterator[str]:
+    """The header at once, then page by page, newest first by `number`: each below the last one's of the one before."""
     yield _written([COLUMNS])
     readers = [_READ.get(name) or _attribute(name) for name in COLUMNS]
     zone = timezone.get_current_timezone()
     below: int | None = None
     while True:
-        page = calls if below is None else calls.filter(id__lt=below)
-        rows = list(page.order_by("-id")[:PAGE])
+        page = calls if below is None else calls.alias(page_number=number).filter(page_number__lt=below)
+        rows = list(page.order_by(number.desc())[:PAGE])
         if rows:
             yield _written([[cell(read(call), zone) for read in readers] for call in rows])
         if len(rows) < PAGE:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -20,7 +18,7 @@ def failed(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
 
 def stuck(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
     """Taken by the portal, and its process still waits."""
-    return _all(among).filter(id__in=_ids(confirmation=Confirmation.STUCK, followed_at=None))
+    return _all(among).filter(confirmation=Confirmation.STUCK, followed_at=None)
 
 
 def still_open(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
@@ -31,8 +29,8 @@ def still_open(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation
         RawSQL("state = 'ready'", (), output_field=BooleanField()),
         RawSQL("state IN ('computing', 'sending')", (), output_field=BooleanField()),
     )
-    parts = [_ids(each) for each in spelled]
-    return _all(among).filter(id__in=parts[0].union(*parts[1:], all=True))
+    parts = [Invocation.objects.filter(each).order_by().values("pk") for each in spelled]
+    return _all(among).filter(pk__in=parts[0].union(*parts[1:], all=True))
 
 
 def narrowed(queryset: QuerySet[Invocation], state: str) -> QuerySet[Invocation]:
@@ -41,19 +39,16 @@ def narrowed(queryset: QuerySet[Invocation], state: str) -> QuerySet[Invocation]
     SQLite uses a partial index only where the query says the index's own condition in its own words.
     """
     if state in (State.FAILED, State.REFUSED):
-        spelled = RawSQL("state IN ('failed', 'refused')", (), output_field=BooleanField())
-        return queryset.filter(id__in=_ids(spelled, state=state))
+        spelled = RawSQL(
+            "handlers_invocation.state IN ('failed', 'refused')", (), output_field=BooleanField()
+        )
+        queryset = queryset.filter(spelled)
     return queryset.filter(state=state)
 
 
 def bounded_count(queryset: QuerySet[Invocation], limit: int = COUNT_LIMIT) -> int:
     """How many rows, at most `limit` + 1, without reading further."""
     return queryset.order_by().select_related(None)[: limit + 1].count()
-
-
-def _ids(*conditions: Any, **equal: Any) -> QuerySet[Any, Any]:
-    """The ids alone, read from what changes of the calls and by its index."""
-    return Invocation.objects.filter(*conditions, **equal).order_by().values("pk")
 
 
 def _all(among: QuerySet[Invocation] | None) -> QuerySet[Invocation]:

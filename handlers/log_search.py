@@ -9,6 +9,7 @@ import re
 
 from django.db.models import Q, QuerySet
 
+from handlers.log_order import among
 from handlers.models import Invocation, ReceivedCall
 from robots.models import Robot
 
@@ -39,4 +40,4 @@ def search(queryset: QuerySet[Invocation], typed: str) -> QuerySet[Invocation]:
             wanted.append(Q(pk=int(number[1])))
     # A union of index look-ups: an OR may be planned as one walk over the whole table.
     parts = [ReceivedCall.objects.filter(each).order_by().values("pk") for each in wanted]
-    return queryset.filter(id__in=parts[0].union(*parts[1:], all=True))
+    return among(queryset, parts[0].union(*parts[1:], all=True))

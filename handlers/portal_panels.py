@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from handlers import attention, timeline
+from handlers.log_order import CameAs
 from handlers.models import Invocation, ReceivedCall
 from portals import panels
 from portals.models import Portal
@@ -47,7 +48,7 @@ def calls_panel(portal: Portal, request: HttpRequest) -> str:
     """The latest calls of a portal."""
     if not request.user.has_perm("handlers.view_invocation"):
         return ""
-    calls = list(Invocation.objects.filter(portal=portal).order_by("-id")[:SHOWN])
+    calls = list(Invocation.objects.filter(portal=portal).order_by(CameAs().desc())[:SHOWN])
     if not calls:
         return format_html('<p class="hub-pad">{}</p>', _("No call has come from it yet."))
     lines = format_html_join(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import F
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
@@ -28,9 +29,10 @@ class NewestFirst(BasePagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         size = _number(request, "page_size", PAGE_SIZE_MAX) or PAGE_SIZE
         below = _number(request, "cursor", _ID_MAX)
+        number = getattr(view, "number", F("id"))
         if below is not None:
-            queryset = queryset.filter(id__lt=below)
-        rows = list(queryset.order_by("-id")[: size + 1])
+            queryset = queryset.alias(page_number=number).filter(page_number__lt=below)
+        rows = list(queryset.order_by(number.desc())[: size + 1])
         self.next: str | None = None
         if len(rows) > size:
             rows.pop()

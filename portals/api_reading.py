@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from rest_framework.exceptions import MethodNotAllowed
@@ -55,6 +55,7 @@ class Resource(ReadOnly, ReadOnlyModelViewSet[Any]):
     filters: ClassVar[type[Filters]]
     detail_serializer_class: ClassVar[type[BaseSerializer[Any]] | None] = None
     one_queryset: ClassVar[QuerySet[Any] | None] = None
+    number = F("id")
 
     def get_queryset(self) -> QuerySet[Any]:
         if self.action == "retrieve" and self.one_queryset is not None:
@@ -70,4 +71,10 @@ class Resource(ReadOnly, ReadOnlyModelViewSet[Any]):
         """A list narrowed by the request. Raises ValidationError (400) that names what is wrong."""
         if self.action == "retrieve":
             return queryset
-        return self.filters.of(self.request, NewestFirst.parameters).narrowed(queryset)
+        filters = self.filters.of(self.request, NewestFirst.parameters)
+        self.number = self.number_of(filters)
+        return filters.narrowed(queryset)
+
+    def number_of(self, filters: Filters) -> F:
+        """What a list so narrowed is in the order of: as the index has it that it is read by."""
+        return F("id")
