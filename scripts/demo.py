@@ -1,8 +1,9 @@
 """The hub and a sandbox Bitrix24 on this machine: `make demo`.
 
 Takes the whole way once: migrate, seed, start, install on two portals, push, run each robot, show what the
-portals received. Then stays up until Ctrl-C (or SIGTERM, or the end of whoever started it); a second run
-takes up where the first ended. `ONCE=1` leaves after the scenario, with status 0 where every result arrived.
+portals received. Then stays up until Ctrl-C (or SIGTERM, or the end of whoever started it); a second run takes
+up where the first ended and leaves drafts, versions and pushes as they are. `ONCE=1` leaves after the scenario,
+with status 0 where every result arrived.
 
 From the environment: PORT, SANDBOX_PORT, ONCE, and DEMO_VAR (the folder for everything kept; default `var`).
 """

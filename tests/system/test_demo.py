@@ -7,9 +7,11 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,10 +63,27 @@ def test_once_and_again_every_result_arrives_and_nothing_stays(demo: Demo) -> No
     keys.touch(0o600)
     made = {name: secrets.token_urlsafe(40) for name in ("SECRET_KEY", "ENCRYPTION_KEYS")}
     keys.write_text(json.dumps({**made, "CLIENT_SECRET": f"-{secrets.token_urlsafe(30)}"}))
-    for _round in range(2):
+    before: list[object] = []
+    for round_ in range(2):
         process = demo.start(ONCE="1")
         assert process.wait(180) == 0, process.tail(80)
         assert demo.left() == []
+        with closing(sqlite3.connect(demo.folder / "demo" / "hub.sqlite3")) as database:
+            if round_ == 0:
+                # A draft that a person is in the middle of.
+                database.execute("UPDATE robots_robot SET subscription = 'choice' WHERE code = 'full_name'")
+                database.commit()
+            rows = [
+                database.execute(query).fetchall()
+                for query in (
+                    "SELECT code, subscription FROM robots_robot ORDER BY code",
+                    "SELECT code, number FROM robots_robotversion ORDER BY id",
+                    "SELECT id FROM robots_push ORDER BY id",
+                    "SELECT id, wanted_version_id, pushed_version_id FROM robots_registration ORDER BY id",
+                )
+            ]
+            assert rows == (before or rows), "a second run leaves drafts, versions and pushes alone"
+            before = rows
     told = process.log.read_text()
     assert told.count("16 of 16 results arrived.") == 2
     assert "850.43" in told
