@@ -83,13 +83,14 @@ class HandlerCalls:
     ) -> dict[str, Any]:
         step = process.steps[position]
         inputs = registry_rules.effective(robot.properties, robot.return_properties)[0]
+        step.sent = values.send_all(portal, inputs, step.properties, step.odd)
         return {
             "workflow_id": process.id,
             "code": robot.code,
             "document_id": process.document_id,
             "document_type": process.document_type,
             "event_token": tokens.event_token(self.world, process.id, step.token_id),
-            "properties": values.send_all(portal, inputs, step.properties, step.odd),
+            "properties": step.sent,
             "use_subscription": "Y" if step.waits else "N",
             "timeout_duration": step.timeout,
             "ts": int(step.called_at),

@@ -93,6 +93,8 @@ class Step:
     code: str
     properties: dict[str, Any] = field(default_factory=dict)
     odd: dict[str, str] = field(default_factory=dict)
+    # As the call brought them, in the portal's own formats.
+    sent: dict[str, Any] = field(default_factory=dict)
     subscription: str | None = None
     timeout: int = 0
     state: str = "planned"

@@ -4,11 +4,18 @@ what a form cannot say (numbers, lists, nothing) is said here."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.world import ControlError
 
 LISTS = {"methods"}
+# What was done, by the last part of the address.
+SAID = {
+    "portals": "The portal was made.",
+    "apps": "The application is saved.",
+    "faults": "The fault is ordered.",
+}
 
 
 def body(path: list[str], form: dict[str, Any]) -> dict[str, Any]:
@@ -28,6 +35,9 @@ def body(path: list[str], form: dict[str, Any]) -> dict[str, Any]:
         if path[0] != "apps" and value in ("", []) and key not in ("domain", "operating"):
             continue
         found[key] = value
+    if path == ["portals"]:
+        # The form is headed *New portal*; the control API makes or changes.
+        found["new"] = True
     return found
 
 
@@ -68,13 +78,16 @@ def json_map(text: str) -> dict[str, Any]:
     return value
 
 
-def said(path: list[str], result: Any) -> str:
-    """A sentence on what came of it."""
+def said(path: list[str], result: Any, t: Callable[[object], str]) -> str:
+    """A sentence on what came of it, in the words of `t`."""
     if isinstance(result, dict):
         if "status" in result and "ms" in result:
-            return f"{path[-1]}: {result['status'] or result['error']} ({result['ms']} ms)"
+            answer = result["status"] or result["error"]
+            return f"{t('The application answered')}: {answer} ({result['ms']} ms)"
         if "sent" in result:
-            return f"{path[-1]}: {result['sent']}"
+            return f"{t('Sent')}: {result['sent']}"
         if "count" in result and "first" in result:
-            return f"{path[-1]}: {result['count']}"
-    return f"{path[-1]}: OK"
+            return f"{t('Processes started')}: {result['count']}"
+        if "ended" in result:
+            return f"{t('Faults ended')}: {result['ended']}"
+    return t(SAID.get(path[-1], "Done."))

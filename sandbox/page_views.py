@@ -25,6 +25,13 @@ def pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
+def listed(value: Any) -> Any:
+    """Several values of one property, as a person writes a list."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
 def home(sandbox: Sandbox) -> dict[str, Any]:
     world = sandbox.world
     with world.lock:

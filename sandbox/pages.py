@@ -42,6 +42,7 @@ class Pages:
         )
         self.templates.filters["moment"] = page_views.moment
         self.templates.filters["pretty"] = page_views.pretty
+        self.templates.filters["listed"] = page_views.listed
 
     def answer(self, request: Request) -> Reply:
         parts = [part for part in request.path.split("/") if part]
@@ -109,7 +110,8 @@ class Pages:
             return back_with(back, "problem", str(error))
         if path[-1] == "run":
             return see(f"/portal/{names['name']}/process/{result['id']}")
-        return back_with(back, "said", page_forms.said(path, result))
+        t = texts.translator(texts.language("", request.headers))
+        return back_with(back, "said", page_forms.said(path, result, t))
 
     def consent(self, portal: Portal, application: Application, request: Request, refused: bool) -> Reply:
         """Full OAuth asks the person; refused, no redirect comes back at all (§2)."""

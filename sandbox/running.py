@@ -111,13 +111,15 @@ class Running:
 
 
 def numbered(value: Any, number: int) -> Any:
-    """``{n}`` in a text is the process's number in its burst."""
+    """``{n}`` in a text, or in the texts of a list, is the process's number in its burst."""
+    if isinstance(value, list):
+        return [numbered(item, number) for item in value]
     return value.replace("{n}", str(number)) if isinstance(value, str) else value
 
 
 def document_of(wish: dict[str, Any], number: int) -> tuple[list[str], list[str]]:
     """Type and id: ``document`` is a word of DOCUMENTS, an id such as DEAL_42, or a full triple."""
-    document = wish.get("document") or "DEAL"
+    document = numbered(wish.get("document") or "DEAL", number)
     kind = wish.get("document_type")
     if isinstance(document, str):
         word, _, tail = document.rpartition("_") if document not in DOCUMENTS else (document, "", "")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from typing import Any, get_type_hints
+from zoneinfo import ZoneInfo
 
 from sandbox.model import Application, Portal, TokenServer, User
 from sandbox.world import SERVERS, ControlError, World, flag, member_id_of
@@ -39,14 +40,16 @@ RUSSIAN = {
 
 
 def save_portal(world: World, wish: dict[str, Any]) -> Portal:
-    """Creates a portal or changes the settings that are named;
+    """Creates a portal or changes the settings that are named (``new``: creates one, or is refused);
     raises ControlError and changes nothing where one is wrong."""
     name = str(wish.get("name", ""))
     if not name.isascii() or not name.replace("-", "").isalnum() or name != name.lower():
         raise ControlError("a portal's name is small letters, digits and -")
-    changes = {key: checked(key, value) for key, value in wish.items() if key != "name"}
+    changes = {key: checked(key, value) for key, value in wish.items() if key not in ("name", "new")}
     with world.lock:
         portal = world.state.portals.get(name)
+        if portal is not None and wish.get("new"):
+            raise ControlError(f"there is a portal {name!r} already; change it on its own page", 409)
         if portal is None:
             portal = Portal(name=name, number=world.serial(), member_id=member_id_of(name))
             if changes.get("server") == "ru":
@@ -70,6 +73,8 @@ def checked(key: str, value: Any) -> Any:
         raise ControlError(f"a portal has no setting {key!r}; there are {', '.join(sorted(SETTINGS))}")
     if key in CHOICES and value not in CHOICES[key]:
         raise ControlError(f"{key} is one of {', '.join(CHOICES[key])}")
+    if key == "time_zone":
+        return known_zone(str(value))
     if key == "users":
         return [user_from(item) for item in value]
     if key == "save":
@@ -87,6 +92,14 @@ def checked(key: str, value: Any) -> Any:
     except (TypeError, ValueError):
         raise ControlError(f"{key} is no {wanted.__name__}") from None
     return value
+
+
+def known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # none of that name is a KeyError; a path is a ValueError
+        raise ControlError(f"time_zone is one such as Europe/Moscow, not {name[:64]!r}") from None
+    return name
 
 
 def user_from(item: dict[str, Any]) -> User:

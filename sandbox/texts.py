@@ -175,6 +175,15 @@ RUSSIAN = {
     "resumed": "продолжен",
     "ignored": "без последствий",
     "taken": "принят",
+    "Properties sent": "Отправленные параметры",
+    "The application answered": "Приложение ответило",
+    "Sent": "Отправлено",
+    "Processes started": "Запущено процессов",
+    "Faults ended": "Снято неисправностей",
+    "Done.": "Готово.",
+    "The portal was made.": "Портал создан.",
+    "The application is saved.": "Приложение сохранено.",
+    "The fault is ordered.": "Неисправность заказана.",
 }
 
 

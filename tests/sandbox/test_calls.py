@@ -241,3 +241,14 @@ def test_the_journal_of_requests_tells_methods_and_no_tokens(lab: Lab) -> None:
     assert lab.token not in str(found)
     assert lab.read(f"requests?after={found['next']}")["items"] == []
     assert len(lab.read("requests?limit=1")["items"]) == 1
+
+
+def test_the_number_of_a_process_in_its_burst_stands_in_documents_and_lists_too(lab: Lab) -> None:
+    lab.robot(PROPERTIES={"tags": {"Name": "Tags", "Type": "string", "Multiple": "Y"}})
+    lab.control("burst", code="discount", count=2, document="DEAL_7{n}", properties={"tags": ["a{n}", "b"]})
+    eventually(lambda: len(lab.hub.at(lab.handler_path)) == 2)
+    sent = {
+        (mail.form["document_id[2]"], mail.form["properties[tags][0]"])
+        for mail in lab.hub.at(lab.handler_path)
+    }
+    assert sent == {("DEAL_71", "a1"), ("DEAL_72", "a2")}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 
@@ -122,6 +123,42 @@ def test_pages_run_a_robot_by_its_form(lab: Lab) -> None:
     assert form["properties[day]"] == "11/24/2026"
     assert (form["properties[tags][0]"], form["properties[tags][1]"]) == ("a", "b")
     assert form["timeout_duration"] == "30"
+    # The page of the process shows what went out, not what was typed.
+    text = page(lab, where)
+    assert "day = 11/24/2026" in text and "tags = a, b" in text and "2026-11-24" not in text
+
+
+def test_pages_say_what_was_done_in_the_readers_language(lab: Lab) -> None:
+    home = f"/portal/{lab.name}"
+    russian = {"Accept-Language": "ru"}
+
+    def said(path: str, **fields: str) -> str:
+        answer = lab.sandbox.web.post(
+            f"{lab.sandbox.base}/do/{path}",
+            data={"_back": home, **fields},
+            headers=russian,
+            allow_redirects=False,
+            timeout=30,
+        )
+        return unquote_plus(answer.headers["Location"].partition("=")[2])
+
+    assert said(f"portals/{lab.name}/faults", kind="503") == "Неисправность заказана."
+    assert said(f"portals/{lab.name}/faults", _verb="DELETE") == "Снято неисправностей: 1"
+    lab.robot()
+    wish = {"client_id": lab.client_id, "code": "discount", "document": "DEAL", "count": "3"}
+    assert said(f"portals/{lab.name}/burst", **wish) == "Запущено процессов: 3"
+    assert said(f"portals/{lab.name}", commercial="1") == "Готово."
+
+
+def test_a_new_portal_is_new(lab: Lab) -> None:
+    before = lab.sandbox.get(f"portals/{lab.name}")
+    where = submit(lab, "portals", _back="/", name=lab.name, edition="box", generation="at_once")
+    assert "problem=" in where and "already" in where
+    assert lab.sandbox.get(f"portals/{lab.name}") == before
+    where = submit(lab, "portals", _back="/", name=f"{lab.name}-new", edition="box")
+    assert "said=The+portal+was+made" in where
+    where = submit(lab, f"portals/{lab.name}", _back="/", time_zone="Mars/X")
+    assert "problem=" in where and "Mars" in where
 
 
 def test_pages_forms_change_what_they_say(lab: Lab) -> None:
