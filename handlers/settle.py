@@ -40,8 +40,6 @@ def taken(row: Outgoing, portal: Portal, now: dt.datetime) -> Settlement:
 def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settlement, Note | None]:
     """The row's own error, by §7's table."""
     note = Note(row.claim.id, "send", error.code or "error", str(error), sending_id=row.invocation.sending_id)
-    if row.is_repeat:
-        return _repeat_refused(row, error), note
     if isinstance(error, PortalTrouble):
         return back(row, 0.0), note
     if isinstance(error, Passes):
@@ -50,6 +48,18 @@ def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settleme
     age = (now - row.invocation.called_at).total_seconds()
     if error.code == "404" and age < SAVED_WITHIN:
         return back(row, min(1.0 + row.invocation.sends, 5.0), sent=True), note
+    if error.code in _GONE and row.is_repeat:
+        # Taken before, and now the process is gone: it went on, with our result.
+        return _of(
+            row,
+            "sending",
+            "delivered",
+            row.invocation.cause,
+            sent=True,
+            ended=True,
+            confirmed=True,
+            confirmation="confirmed",
+        ), note
     if error.code in _GONE:
         if row.invocation.confirmation == Confirmation.MAYBE:
             # It was there when it called, and went on meanwhile: by the send whose answer was lost, or it was ended.
@@ -58,8 +68,9 @@ def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settleme
                 row, "sending", "delivered", row.invocation.cause, sent=True, ended=True, confirmation="maybe"
             ), note
         return _of(row, "sending", "refused", "process_gone", sent=True, ended=True), note
-    if error.code == "ACCESS_DENIED":
+    if error.code == "ACCESS_DENIED" and not row.is_repeat:
         return _of(row, "sending", "refused", "token_refused", sent=True, ended=True), note
+    # Of a repeat, too: only a taken one says that the result is there, and a token that was good once stays so.
     if row.invocation.sends + 1 < SENDS_MAX:
         return back(row, _growing(row, 5.0), sent=True), note
     return _of(row, "sending", "failed", "send_refused", sent=True, ended=True), note
@@ -95,22 +106,6 @@ def back(row: Outgoing, delay: float, sent: bool = False, maybe: bool = False) -
         )
     known = "maybe" if maybe or row.invocation.confirmation == Confirmation.MAYBE else ""
     return _of(row, "sending", "ready", row.invocation.cause, delay=delay, sent=sent, confirmation=known)
-
-
-def _repeat_refused(row: Outgoing, error: RestError) -> Settlement:
-    if isinstance(error, Passes | PortalTrouble):
-        return back(row, 60.0, sent=True)
-    # Taken before, and now the process or its token is gone: it went on, with our result.
-    return _of(
-        row,
-        "sending",
-        "delivered",
-        row.invocation.cause,
-        sent=True,
-        ended=True,
-        confirmed=True,
-        confirmation="confirmed",
-    )
 
 
 def _growing(row: Outgoing, seconds: float) -> float:

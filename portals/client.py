@@ -16,7 +16,7 @@ from typing import Any
 
 from portals import batch, bucket, errors, learn, operating, refresh, transport, trouble
 from portals.batch import BatchAnswer, Commands
-from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, TokenRefused
+from portals.errors import CommandRefused, Passes, PortalTrouble, TokenRefused
 from portals.models import Portal
 from portals.php_query import can_batch
 
@@ -67,6 +67,7 @@ class PortalClient:
         if method in blocked:
             raise _over_its_time(blocked[method])
         answer, _took = self._request(method, params or {}, timeout)
+        trouble.clear(self.portal)
         times = answer.get("time")
         operating.note(self.portal.member_id, self.portal.application_id, method, times)
         learn.answered(self.portal, method)
@@ -121,7 +122,6 @@ class PortalClient:
             trouble.clear(self.portal)
             learn.refused(self.portal, method, error)
             raise
-        trouble.clear(self.portal)
         return answer
 
     def _repeated(self, method: str, params: dict[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
@@ -205,16 +205,13 @@ class PortalClient:
                 refresh.distrust(portal)
             elif error.code.lower() == "operation_time_limit" and isinstance(error, Passes):
                 error.retry_after = operating.block(portal.member_id, portal.application_id, method)
-        if not read.results:
-            _record_first(portal, list(read.errors.values()))
-
-
-def _record_first(portal: Portal, found: list[RestError]) -> None:
-    """A batch of which nothing passed tells of the portal what its commands told."""
-    for error in found:
-        if isinstance(error, PortalTrouble):
-            trouble.record(portal, error)
-            return
+        # A batch of which nothing passed tells of the portal what its commands told. Not cleared before: a trouble
+        # that lasts has the beginning it had.
+        troubles = [error for error in read.errors.values() if isinstance(error, PortalTrouble)]
+        if troubles and not read.results:
+            trouble.record(portal, troubles[0])
+        else:
+            trouble.clear(portal)
 
 
 def _over_its_time(seconds: float) -> Passes:

@@ -111,8 +111,8 @@ _TROUBLES: dict[str, str] = {
 # Texts of ACCESS_DENIED; they may carry a prefix, so they are looked for inside.
 _PLAN_LAPSED = "available only on commercial plans"
 _APPLICATION_CONTEXT = "application context required"
-# The only methods whose errors are bare numbers with a meaning (§7, at once).
-_NUMBERED = {"bizproc.event.send", "bizproc.activity.log"}
+# The methods that carry results: the only ones whose errors are bare numbers with a meaning (§7, at once).
+_CARRY_RESULTS = {"bizproc.event.send", "bizproc.activity.log"}
 _HTML = re.compile(r"<[^>]{1,200}>")
 
 
@@ -134,11 +134,14 @@ def classify(code: str, text: str = "", status: int | None = None, method: str =
         return CommandRefused(code, text, status, NO_RIGHT)
     if word in _TROUBLES:
         return PortalTrouble(_TROUBLES[word], code, text, status)
+    if word == "error_method_not_found" and method in _CARRY_RESULTS:
+        # Where there is no automation nothing can be sent, and nothing is wrong with what waits (§4, §5).
+        return PortalTrouble("no_robots", code, text, status)
     if word == "error_method_not_found":
         return CommandRefused(code, text, status, NOT_IN_PLAN)
-    if method in _NUMBERED and word == "402":
+    if method in _CARRY_RESULTS and word == "402":
         return PortalTrouble("licence", code, text, status)
-    if method in _NUMBERED and word == "423":
+    if method in _CARRY_RESULTS and word == "423":
         return Passes(code, text, status, 5.0)
     return _by_status(code, text, status)
 

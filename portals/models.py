@@ -63,6 +63,7 @@ class Portal(models.Model):
         """Why the whole portal takes nothing now; rows wait. '' is none."""
 
         PLAN_LAPSED = "plan_lapsed", _("the plan lapsed: REST is available only on commercial plans")
+        NO_ROBOTS = "no_robots", _("no robots in this portal's plan")
         UNPAID = "unpaid", _("the application is not paid for")
         LICENCE = "licence", _("the process limit of the portal's licence is reached")
         PORTAL_GONE = "portal_gone", _("the portal was deleted")

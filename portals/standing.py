@@ -26,6 +26,9 @@ _WHAT_TO_DO: dict[str, Any] = {
     Portal.Trouble.PLAN_LAPSED: gettext_lazy(
         "Ask the client to renew the plan. Results are kept; they are sent by themselves once it is back."
     ),
+    Portal.Trouble.NO_ROBOTS: gettext_lazy(
+        "The plan has to include automation rules. Results are kept; they are sent by themselves once it does."
+    ),
     Portal.Trouble.UNPAID: gettext_lazy(
         "The application has to be paid for on the portal. Results are kept and sent afterwards."
     ),
@@ -55,7 +58,12 @@ _WHAT_TO_DO: dict[str, Any] = {
     Portal.Trouble.LIMITED: gettext_lazy("Nothing: sending goes on when the portal allows it."),
 }
 
-PLAN_TROUBLES = [Portal.Trouble.PLAN_LAPSED, Portal.Trouble.UNPAID, Portal.Trouble.LICENCE]
+PLAN_TROUBLES = [
+    Portal.Trouble.PLAN_LAPSED,
+    Portal.Trouble.NO_ROBOTS,
+    Portal.Trouble.UNPAID,
+    Portal.Trouble.LICENCE,
+]
 # Names of the list's filter and of the first page's lines -> the portals they mean.
 STANDINGS: dict[str | None, dict[str, Any]] = {
     "no_token": {"state": Portal.State.INSTALLED, "token_state__in": [Portal.Token.NONE, Portal.Token.LOST]},
@@ -241,6 +249,8 @@ def _application_token(portal: Portal) -> list[Remark]:
 
 
 def _plan(portal: Portal) -> list[Remark]:
+    if portal.trouble == Portal.Trouble.NO_ROBOTS:
+        return []
     if portal.has_robots is False:
         return [
             Remark(

@@ -44,6 +44,11 @@ def _no_faults(rig: Rig) -> None:
 
 CASES = [
     ("plan_lapsed", _setting(commercial=False), _setting(commercial=True)),
+    (
+        "no_robots",
+        _setting(workflows=False, automation=False),
+        _setting(workflows=True, automation=True),
+    ),
     ("portal_gone", _setting(deleted=403), _setting(deleted=0)),
     ("portal_gone", _setting(deleted=410), _setting(deleted=0)),
     ("portal_gone", _setting(deleted=500), _setting(deleted=0)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from handlers import compute
 from handlers.models import Invocation, InvocationResult, Sending
 from handlers.sending import send_one
+from handlers.settle import SENDS_MAX
 from portals import lease
 from portals.clock import db_now
 from portals.models import Portal
 from tests.handlers.rig import Rig
-from tests.handlers.test_way import arrived, finished
+from tests.handlers.test_way import arrived, finished, later
+from tests.system.processes import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,3 +60,69 @@ def test_the_nearest_deadline_goes_first_though_it_came_last(rig: Rig) -> None:
     assert 20 <= Sending.objects.get().results <= 25
     for number in urgent:
         finished(rig, number)
+
+
+@pytest.mark.contract("7.16")
+def test_s7_a_refused_repeat_says_nothing_of_the_arrival(make_rig: Callable[..., Rig], settings: Any) -> None:
+    """Nobody can look, the first send was lost to a lock, and the repeat is refused for a reason nobody knows."""
+    rig = make_rig(workflows=False)
+    Portal.objects.update(instances=Portal.Instances.ABSENT)
+    rig.robot()
+    number = rig.run()
+    arrived()
+    until(lambda: rig.process(number)["state"] == "waiting", "it is saved", 10)
+    rig.control.post(f"portals/{rig.name}/processes/{number}/lock", seconds=200)
+    rig.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.confirmation, row.sends) == ("delivered", "repeat", 1)
+    assert rig.stats()["sends_lost"] == 1
+    fault = {"kind": "error", "level": "command", "error": "ERROR_CORE", "methods": ["bizproc.event.send"]}
+    rig.control.post(f"portals/{rig.name}/faults", count=1, **fault)
+    later(312, settings, rig)
+    rig.work()
+    row.refresh_from_db()
+    assert (row.state, row.confirmation, row.sends) == ("delivered", "repeat", 2)
+    assert row.confirmed_at is None and row.attempts.get().code == "ERROR_CORE"
+    later(60, settings, rig)
+    rig.work()
+    finished(rig, number)
+    row.refresh_from_db()
+    assert (row.state, row.confirmation, row.sends) == ("delivered", "unobservable", 3)
+
+
+@pytest.mark.contract("7.16")
+def test_s7_a_repeat_that_is_always_refused_is_a_persons_to_look_at(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = make_rig(workflows=False)
+    Portal.objects.update(instances=Portal.Instances.ABSENT)
+    rig.robot()
+    rig.run()
+    arrived()
+    rig.work()
+    fault = {"kind": "error", "level": "command", "error": "ERROR_CORE", "methods": ["bizproc.event.send"]}
+    rig.control.post(f"portals/{rig.name}/faults", **fault)
+    for _ in range(8):
+        later(400, settings, rig)
+        rig.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause, row.sends) == ("failed", "send_refused", SENDS_MAX)
+    assert row.confirmed_at is None
+
+
+def test_s5_a_plan_without_automation_is_one_trouble_from_its_beginning(rig: Rig, settings: Any) -> None:
+    """Else it would begin anew at each try, and no alarm would ever see it last."""
+    rig.robot()
+    rig.run()
+    arrived()
+    rig.control.portal(rig.name, workflows=False, automation=False)
+    rig.work()
+    began = Portal.objects.get().trouble_since
+    assert began is not None
+    for _ in range(9):
+        later(90, settings, rig)
+        rig.work()
+    portal = Portal.objects.get()
+    assert (portal.trouble, portal.trouble_since) == ("no_robots", began)
+    row = Invocation.objects.get()
+    assert (row.state, row.sends) == ("ready", 0)
