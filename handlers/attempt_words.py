@@ -10,12 +10,13 @@ from django.utils.translation import gettext_noop
 
 from handlers.models import Attempt, Cause, Invocation
 from handlers.values_shown import inputs_of
+from portals import error_words
 
 # Attempts whose heading says all that was noted.
 _SAID_BY_TITLE = {"worker_lost", "sender_lost"}
-# Sentences that the runner stores in its own language, English, and how each is found in a stored text.
+# Sentences that the runner stores in English, and how each is found in a stored text.
 _STORED = [
-    (re.compile(re.escape(text).replace("%g", r"(\S+)").replace("%s", r"(\S+)")), text)
+    (re.compile(re.escape(text).replace("%g", r"(\S+)").replace("%s", r"(.+)")), text)
     for text in (
         gettext_noop("The robot ran longer than %g seconds."),
         gettext_noop("The robot ran out of memory."),
@@ -40,6 +41,14 @@ def words_of(code: str) -> str:
         "bucket": _("the portal's limit of requests was reached"),
         "QUERY_LIMIT_EXCEEDED": _("the portal's limit of requests was reached (QUERY_LIMIT_EXCEEDED)"),
         "OPERATION_TIME_LIMIT": _("the portal's limit of computing time was reached (OPERATION_TIME_LIMIT)"),
+        "dropped": _("the connection broke off"),
+        "broken_answer": _("the answer broke off"),
+        "timeout": _("the portal did not answer in time"),
+        "unreachable": _("the portal could not be reached"),
+        "request_failed": _("the request failed"),
+        "no_json": _("the answer can't be read"),
+        "half_answer": _("the answer is incomplete"),
+        "not_reached": _("the portal did not get to it"),
         "404": _("the portal does not know the process (404)"),
         "423": _("the process is locked on the portal (423)"),
         "402": _("the portal's licence has reached its limit (402)"),
@@ -77,7 +86,8 @@ def details_of(attempt: Attempt, invocation: Invocation) -> list[str]:
     if attempt.code == Cause.INPUT_WRONG:
         # Read again: the same sentence, unless the portal's date format was set meanwhile.
         return [inputs_of(invocation).problem or attempt.text]
-    return [_in_readers_words(attempt.text)]
+    said = error_words.beside(attempt.code, _in_readers_words(attempt.text))
+    return [said] if said else []
 
 
 def _error(detail: dict[str, Any]) -> str:

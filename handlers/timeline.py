@@ -14,9 +14,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from handlers.advice import what_to_do as what_to_do
-from handlers.attempt_words import details_of, title_of
+from handlers.attempt_words import details_of, title_of, words_of
 from handlers.clock_words import clock
 from handlers.models import OPEN_STATES, Attempt, Confirmation, Invocation, Sending, State
+from portals import error_words
 from portals.models import Portal
 from portals.panels import BAD, INFO, OFF, OK, WARN
 from robots.texts import in_language
@@ -197,7 +198,8 @@ def _answer(sending: Sending) -> str:
         return _("The answer has not come yet.")
     if sending.outcome == Sending.Outcome.ANSWERED:
         return _("The portal answered after %(seconds)s s.") % {"seconds": took}
-    return f"{sending.get_outcome_display()}: {sending.code} {sending.text}".strip()
+    parts = (words_of(sending.code) if sending.code else "", error_words.beside(sending.code, sending.text))
+    return ": ".join([sending.get_outcome_display(), *(part for part in parts if part)])
 
 
 def _end(invocation: Invocation, attempts: list[Attempt]) -> list[Moment]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
 
-from portals import errors
+from portals import error_words, errors
 from portals.models import Portal
 from robots.plan import Action, PortalPlan, Step
 
@@ -42,7 +42,7 @@ class PortalResult:
 
 def trouble_sentence(error: errors.RestError) -> str:
     """What to do about an error that concerns the whole portal."""
-    said = f" ({error})" if error.code or error.text else ""
+    said = f" ({error_words.told(error)})" if error.code or error.text else ""
     if isinstance(error, errors.PortalTrouble):
         if error.trouble == NO_ADMINISTRATOR:
             return _("Only an administrator may register robots: open the application as an administrator.")
