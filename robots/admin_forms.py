@@ -234,6 +234,15 @@ class PropertyForm(forms.ModelForm):
         if self.instance.pk:
             self.initial["default"] = write_default(self.held["default"])
 
+    def clean(self) -> None:
+        super().clean()
+        if "id" in self.errors:
+            # A hidden field's own error would stand nowhere on the page.
+            del self.errors["id"]
+            self.add_error(
+                None, _("Somebody deleted this meanwhile. Tick Delete here and save; add it anew to keep it.")
+            )
+
     # Ids are compared by the rules, whatever their case, and rows are written by their ids.
     def validate_unique(self) -> None: ...
 

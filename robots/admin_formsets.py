@@ -28,6 +28,12 @@ class PropertyFormSet(BaseInlineFormSet):
 
     direction = Property.Direction.INPUT
 
+    def get_queryset(self) -> Any:
+        """The admin pairs forms and rows by their place: where a row is gone, the last form would not be shown."""
+        if self.is_bound and "forms" in self.__dict__:
+            return [form.instance for form in self.initial_forms]
+        return super().get_queryset()
+
     def kept(self) -> list[PropertyForm]:
         """The forms that stay, in their order."""
         forms_there = [
@@ -68,7 +74,7 @@ class PropertyFormSet(BaseInlineFormSet):
 def _place(form: PropertyForm) -> int:
     """New ones without a number come last."""
     place = form.cleaned_data.get("position")
-    return 10_000 if place is None else int(place)
+    return 2**31 if place is None else int(place)
 
 
 class InputFormSet(PropertyFormSet):

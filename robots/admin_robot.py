@@ -13,6 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -20,12 +21,13 @@ from portals.panels import INFO, OFF, OK, WARN, badge
 from robots import admin_push, admin_trial
 from robots.admin_forms import PropertyForm, RobotForm
 from robots.admin_formsets import InputFormSet, OutputFormSet
-from robots.definition import definition_of, write_definition
+from robots.definition import Definition, definition_of, write_definition
 from robots.models import Property, Robot, RobotVersion
 from robots.payload import payload_of
 from robots.publish import PublishRefused, digest_of, publish, verdict
 from robots.removal import bring_back, remove
 from robots.rules import check_definition, check_warnings
+from robots.rules_properties import MAPS
 from robots.texts import in_language
 from robots.unpushed import unpushed
 
@@ -45,7 +47,7 @@ class PropertyInline(admin.StackedInline):
     extra = 1
     direction: str
     fieldsets = [
-        (None, {"fields": [("identifier", "type", "position"), "name", ("required", "multiple"), "default"]}),
+        (None, {"fields": [("type", "identifier", "position"), "name", ("required", "multiple"), "default"]}),
         (
             gettext_lazy("Options and description"),
             {"fields": ["options", "description"], "classes": ["collapse"]},
@@ -69,7 +71,7 @@ class OutputInline(PropertyInline):
 
     formset = OutputFormSet
     fieldsets = [
-        (None, {"fields": [("identifier", "type", "position"), "name", "multiple"]}),
+        (None, {"fields": [("type", "identifier", "position"), "name", "multiple"]}),
         (
             gettext_lazy("Options, description, default"),
             {"fields": ["options", "description", "default", "required"], "classes": ["collapse"]},
@@ -255,7 +257,7 @@ class RobotAdmin(admin.ModelAdmin):
             definition = definition_of(robot)
             context |= {
                 "may_push": robot.latest_number is not None and request.user.has_perm(admin_push.PUSH),
-                "warnings": [] if check_definition(definition) else check_warnings(definition),
+                "warnings": [] if check_definition(definition) else _warnings(definition),
                 "standing": self.standing(robot),
                 "trial_form": admin_trial.form_for(request, robot, definition),
             }
@@ -353,6 +355,18 @@ class RobotAdmin(admin.ModelAdmin):
     @admin.display(description=gettext_lazy("payload"))
     def payload(self, robot: Robot) -> SafeString:
         return pretty(payload_of(definition_of(robot)))
+
+
+def _warnings(definition: Definition) -> list[str]:
+    """As the page words them: beside an input's id, or a field's label."""
+    waiting = capfirst(str(Robot._meta.get_field("subscription").verbose_name))
+    labels = {"subscription": waiting, "filter": _("Shown for")}
+    found = []
+    for warning in check_warnings(definition):
+        name, *rest = warning.path
+        place = definition[str(name)][rest[0]]["id"] if name in MAPS and rest else labels.get(str(name), name)
+        found.append(f"{place}: {warning.message}")
+    return found
 
 
 def _spoken(text: Any) -> str:

@@ -77,7 +77,7 @@ def check_warnings(definition: Mapping[str, Any]) -> list[Problem]:
                 ("subscription",),
                 _(
                     "Left out, a portal may let whoever places the robot choose, or not wait at all: "
-                    "the result then never arrives. Say “wait” or “no_wait”."
+                    "the result then never arrives. Choose “waits for the result” (wait) or “does not wait” (no_wait)."
                 ),
             )
         )

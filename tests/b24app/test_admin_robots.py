@@ -226,9 +226,32 @@ def test_duplicate_and_remove(integrator):
     assert made.removed_at is not None
 
 
-def test_what_is_left_out_is_warned_of(integrator):
-    robot = RobotFactory(subscription="choice")
-    assert "Left out, a portal may let" in integrator.get(change_url(robot)).content.decode()
+def test_warnings_name_what_the_page_names(integrator):
+    robot = RobotFactory(subscription="choice", filter={"include": ["b24", ["crm"]], "exclude": []})
+    Property.objects.create(
+        robot=robot, direction="in", position=9, identifier="until", type="time", name="Until"
+    )
+    warnings = integrator.get(change_url(robot)).context["warnings"]
+    assert [text.split(":")[0] for text in warnings] == ["Waiting", "Shown for", "until"]
+    assert "Choose “waits for the result”" in warnings[0]
+
+
+def test_an_input_that_was_deleted_meanwhile_is_told_beside_it(integrator):
+    robot, _changed = write_definition(ApplicationFactory(), FULL)
+    stale = posted(integrator, change_url(robot))
+    Property.objects.get(identifier="tags").delete()
+    answer = integrator.post(change_url(robot), stale)
+    page = answer.content.decode()
+    assert "Somebody deleted this meanwhile" in page
+    # What else was typed is still there, and the row can be left away.
+    again = sent_by_browser(page, "robot_form")
+    assert [again[f"properties-{row}-identifier"] for row in range(3)] == ["size", "tags", "flag"]
+    assert 'name="properties-1-DELETE"' in page
+    again |= {"properties-1-DELETE": "on", "returns": "total = 2"}
+    answer = integrator.post(change_url(robot), again)
+    assert answer.status_code == 302, answer.context["errors"]
+    found = definition_of(Robot.objects.get())
+    assert [item["id"] for item in found["properties"]] == ["size", "flag"]
 
 
 @pytest.mark.parametrize("word", ["скид", "DISC", "rabatt", "Percent off"])

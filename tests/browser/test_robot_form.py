@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Dialog, Page, expect
 
 from tests.browser.test_looks import violations
 from tests.browser.world import World
@@ -127,6 +128,72 @@ def test_an_empty_property_comes_when_it_is_asked_for(person: Person, world: Wor
     page.check(f"#id_properties-{ids.index('third')}-DELETE")
     page.get_by_role("button", name="Save", exact=True).first.click()
     expect(page.locator(".messagelist .success")).to_be_visible()
+
+
+def test_what_is_moved_first_and_named_then_stays_where_it_is(person: Person, world: World) -> None:
+    page = person("integrators").new_page()
+    page.goto(page_of(world, "half"))
+    add = page.get_by_role("button", name="Add another Input")
+    add.click()
+    page.locator("#properties-2").get_by_role("button", name="Move up").click()
+    page.fill("[name=properties-2-name_en]", "Third")
+    # One more is added and taken away: the stock script numbers the forms anew, saved ones first.
+    add.click()
+    page.locator("#properties-3 a.inline-deletelink").click()
+    expect(page.locator("#properties-3")).to_have_count(0)
+    shown = "#properties-group .inline-related:not(.empty-form)"
+    names = page.locator(f"{shown} [name$='-name_en']")
+    assert names.evaluate_all("all => all.map(each => each.name)") == [
+        f"properties-{row}-name_en" for row in (0, 2, 1)
+    ]
+    page.fill("#id_properties-2-identifier", "2 wrong")
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    expect(page.locator(".errornote")).to_be_visible()
+    ids = page.locator(f"{shown} [name$='-identifier']")
+    assert ids.evaluate_all("all => all.map(each => each.value)") == ["amount", "2 wrong", "parts"]
+    page.fill("#id_properties-2-identifier", "third")
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    expect(page.locator(".messagelist .success")).to_be_visible()
+    page.goto(page_of(world, "half"))
+    assert ids.evaluate_all("all => all.map(each => each.value)") == ["amount", "third", "parts"]
+    page.check("#id_properties-1-DELETE")
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    expect(page.locator(".messagelist .success")).to_be_visible()
+
+
+def test_what_is_typed_is_not_left_without_a_question(person: Person, world: World) -> None:
+    page = person("integrators").new_page()
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    address = page_of(world, "half")
+    page.goto(address)
+    run = page.locator("#hub-trial").get_by_role("button", name="Run")
+    page.fill("[name=name_en]", "Typed and not saved")
+    run.click(no_wait_after=True)
+    page.wait_for_timeout(1000)
+    assert (asked, page.url) == (["beforeunload"], address)
+    expect(page.locator("[name=name_en]")).to_have_value("Typed and not saved")
+    # Nothing is asked where nothing was typed, and of Save itself.
+    page.fill("[name=name_en]", str(page.locator("[name=name_en]").get_attribute("value")))
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    expect(page.locator(".messagelist .success")).to_be_visible()
+    page.goto(address)
+    run.click()
+    expect(page).to_have_url(re.compile("/trial/"))
+    assert asked == ["beforeunload"]
+
+
+def test_a_selects_options_are_open(person: Person, world: World) -> None:
+    page = new_robot(person("integrators").new_page(), world)
+    options = page.locator("#id_properties-0-options")
+    expect(options).to_be_hidden()
+    page.fill("#id_properties-0-type", "select")
+    expect(options).to_be_visible()
 
 
 def test_publishing_is_in_sight_without_scrolling(person: Person, world: World) -> None:

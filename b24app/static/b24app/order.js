@@ -5,14 +5,33 @@
     function rows(group) {
         return Array.from(group.querySelectorAll(".inline-related:not(.empty-form)"));
     }
+    // Rows that hold something get their place; one without an id yet gets it with the rest when the form is sent.
     function number(group) {
         rows(group).forEach(function (row, place) {
             const input = row.querySelector("input[name$='-position']");
-            const id = row.querySelector("input[name$='-identifier']");
-            if (input && id && id.value) {
+            if (input && !empty(row)) {
                 input.value = place;
             }
         });
+    }
+    function arrange(group, wanted) {
+        const end = document.createComment("");
+        const all = rows(group);
+        if (all.length) {
+            all[all.length - 1].after(end);
+            wanted.forEach(function (row) { end.before(row); });
+            end.remove();
+        }
+    }
+    function sorted(group, key) {
+        return rows(group).sort(function (one, other) { return key(one) - key(other); });
+    }
+    function position(row) {
+        const input = row.querySelector("input[name$='-position']");
+        return input && input.value !== "" ? Number(input.value) : 1e9;
+    }
+    function index(row) {
+        return Number(row.id.match(/[0-9]*$/)[0]);
     }
     function move(group, row, by) {
         const all = rows(group);
@@ -48,6 +67,9 @@
     }
     function empty(row) {
         const typed = Array.from(row.querySelectorAll("input:not([type=hidden]), textarea")).some(function (field) {
+            if (field.name.endsWith("-position")) {
+                return false;
+            }
             return field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
         });
         const id = row.querySelector("input[name$='-identifier']");
@@ -72,6 +94,19 @@
             group.dataset.up = words ? words.dataset.up : "up";
             group.dataset.down = words ? words.dataset.down : "down";
             rows(group).forEach(function (row) { arrows(group, row); });
+            // A form that comes back with errors has its rows in the order in which they were made.
+            arrange(group, sorted(group, position));
+            group.closest("form").addEventListener("submit", function () { number(group); });
+            // The stock script numbers the forms anew by their place on the page, and needs the saved ones first.
+            group.addEventListener("click", function (event) {
+                if (event.target.closest("a.inline-deletelink")) {
+                    const shown = rows(group);
+                    arrange(group, sorted(group, index));
+                    setTimeout(function () {
+                        arrange(group, shown.filter(function (row) { return row.isConnected; }));
+                    });
+                }
+            }, true);
         });
         if (words && words.dataset.saved) {
             window.django.jQuery(function () {
