@@ -49,6 +49,10 @@ def what_to_do(invocation: Invocation) -> str:
         Cause.TIME_LIMIT: _("Make the robot quicker or raise ROBOT_TIME_LIMIT, then replay."),
         Cause.MEMORY: _("Let the robot use less memory or raise ROBOT_MEMORY_MB, then replay."),
         Cause.PROCESS_DIED: _("See the robot's code for what ends its process, then replay."),
+        Cause.RESTORED: _(
+            "Look at the process on the portal first. Where it went on, acknowledge this call; where it still waits,"
+            " replay it: a new result is computed and sent."
+        ),
         Cause.SEND_REFUSED: _("See what the portal said. Replay sends the same result again."),
     }
     if cause == Cause.OUTPUT_WRONG:

@@ -60,6 +60,8 @@ def words_of(code: str) -> str:
 
 def title_of(attempt: Attempt) -> str:
     """The heading of an attempt in the story of its call."""
+    if attempt.code == Cause.RESTORED:
+        return _("Restored from a backup: since then it may have been replayed, released or answered")
     titles = {
         Attempt.Step.ACCEPT: _("Taken in, with a remark: %(code)s"),
         Attempt.Step.COMPUTE: _("Computing went wrong: %(code)s"),

@@ -1,8 +1,9 @@
 """Restores what scripts/backup.py wrote: `python scripts/restore.py FOLDER`. Stop every process of the hub before.
 
-The database of the settings is replaced, brought to this release (`migrate`), and its tokens are marked as
-unverified (`backup_restored`), since a refresh token works once and may be spent since the backup. `--moved`
-leaves them as they are: for a machine that takes over from one that was stopped before the backup.
+The database of the settings is replaced and brought to this release (`migrate`). `backup_restored` then marks its
+tokens as unverified, since a refresh token works once and may be spent since the backup, and puts calls aside that
+may have been answered since. `--moved` leaves both as they are: for a machine that takes over from one that was
+stopped before the backup.
 Exit status: 0 done, 1 not done, 2 used wrongly.
 """
 

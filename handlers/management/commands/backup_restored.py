@@ -1,4 +1,7 @@
-"""`manage.py backup_restored`: after a restore, no refresh token of the backup is used any more."""
+"""`manage.py backup_restored`: what a backup can't know of the time since is not acted upon as if it were so.
+
+No refresh token of it is used any more, and no call is computed whose answer may have been sent.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
+from handlers import restored
 from portals.clock import db_now
 from portals.models import Lease, PendingInstallation, Portal
 
@@ -19,7 +23,8 @@ class Command(BaseCommand):
         " the backup may be spent since, and using it again can lose the portal. Each is marked unverified and"
         " never used: the access token beside it serves while it lives, and the next call that brings tokens, or"
         " opening the application, brings others. Installations that waited to be verified are forgotten for the"
-        " same reason."
+        " same reason. Calls that were taken in and not computed may have been answered since: where the process"
+        " waits they are put aside (failed, restored) for a person to decide about."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -30,6 +35,9 @@ class Command(BaseCommand):
             forgotten, _models = PendingInstallation.objects.all().delete()
             # Whoever held them in the backup does not live any more.
             Lease.objects.update(until=db_now(), owner="")
+        aside = restored.put_aside()
+        remarked = restored.remark_failed()
         self.stdout.write(
-            f"{marked} portals' tokens are unverified now; {forgotten} pending forms forgotten."
+            f"{marked} portals' tokens are unverified now; {forgotten} pending forms forgotten;"
+            f" {aside} calls put aside for a person; {remarked} failed ones remarked."
         )

@@ -1,0 +1,60 @@
+"""What a restored database can't know: whether a call that was under way has been answered since the backup.
+
+Its result may have been computed and sent, and computed anew it may be another: two different results for one
+token (contract §7). So such a call waits for a person, who looks at the process first.
+"""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from handlers import attempts, claims
+from handlers.attempts import Note
+from handlers.claims import Settlement
+from handlers.models import Attempt, Cause, Invocation, State
+from portals.clock import db_now, now_sql
+
+_PAGE = 500
+
+
+def put_aside() -> int:
+    """Calls without a result whose process may still wait: to `failed`, by a cause of its own; how many.
+
+    What has a result sends that one again, which is harmless. What nobody waits for is computed again, as after any
+    crash; what waited until a time that is past ends by itself.
+    """
+    wanted = (
+        f"state IN ('received', 'computing') AND (deadline IS NULL OR deadline > {now_sql(connection.vendor)})"
+        " AND id IN (SELECT id FROM handlers_receivedcall WHERE waits)"
+        " AND id NOT IN (SELECT invocation_id FROM handlers_invocationresult) ORDER BY id"
+    )
+    done = 0
+    while found := claims.claim(wanted, [], "computing", _PAGE):
+        aside = [Settlement(c.id, c.fence, "computing", "failed", Cause.RESTORED, ended=True) for c in found]
+        done += len(claims.settle(aside))
+    return done
+
+
+def remark_failed() -> int:
+    """Calls that had failed before the backup: they may have been released or replayed since, which their story says
+    before a person does it again; how many."""
+    done = 0
+    known = Attempt.objects.filter(code=Cause.RESTORED).values("invocation")
+    unsure = (
+        Invocation.objects.filter(
+            Q(deadline=None) | Q(deadline__gt=db_now()),
+            state=State.FAILED,
+            waits=True,
+            followed_at=None,
+            stored=None,
+        )
+        .exclude(cause=Cause.RESTORED)
+        .exclude(pk__in=known)
+        .order_by("pk")
+    )
+    while ids := list(unsure.values_list("pk", flat=True)[:_PAGE]):
+        with transaction.atomic():
+            attempts.write([Note(pk, "accept", Cause.RESTORED) for pk in ids])
+        done += len(ids)
+    return done
