@@ -191,7 +191,9 @@ def _of_calls() -> list[Need]:
     calls = reverse("admin:handlers_invocation_changelist")
     found = []
     if n := attention.bounded_count(attention.failed()):
-        words = ngettext("%(n)s failed call", "%(n)s failed calls", n) % {"n": _many(n)}
+        words = ngettext("%(n)s failed call needs a person", "%(n)s failed calls need a person", n) % {
+            "n": _many(n)
+        }
         found.append(Need(BAD, words, calls + "?state=attention"))
     if n := attention.bounded_count(attention.stuck()):
         words = ngettext(
@@ -269,7 +271,8 @@ def _of_portals() -> list[Need]:
 
 
 def day() -> Day:
-    """The calls of the last 24 hours by hour and by how they ended; remembered for half a minute."""
+    """The calls of the last 24 hours by hour and by how they ended, one run again by its latest run; remembered for
+    half a minute."""
     key = f"b24-day-{get_language()}-{timezone.get_current_timezone_name()}"
     known = cache.get(key)
     if known is None:
@@ -283,7 +286,8 @@ def _day() -> Day:
     first = this_hour - HOURS + 1
     counted: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     rows = (
-        Invocation.objects.filter(received_at__gte=_moment(first))
+        # A call that was run again is counted once, by its latest run.
+        Invocation.objects.filter(received_at__gte=_moment(first), followed_at=None)
         .order_by()
         .values_list(EpochHour("received_at"), "state")
         .annotate(n=Count("pk"))

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
 from b24app.alarm import FailingSweep
+from handlers import attention
 from handlers.models import OPEN_STATES, Invocation, RefusedCall, State
 from handlers.spool import held as waiting_in_spool
 from portals.clock import db_now
@@ -90,7 +91,7 @@ def last_call_id() -> int:
 def unconfirmed() -> tuple[int, int]:
     """(results whose arrival is still to be seen, of which the process is known to wait still)."""
     owed = Invocation.objects.filter(confirm_at__isnull=False).count()
-    return owed, Invocation.objects.filter(confirmation="stuck").count()
+    return owed, attention.stuck().count()
 
 
 def portals() -> dict[tuple[str, str, str], int]:

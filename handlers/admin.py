@@ -23,7 +23,6 @@ from handlers.breaking import breakable
 from handlers.clock_words import clock, two_lines
 from handlers.log_search import search
 from handlers.models import OPEN_STATES, Invocation, ReceivedCall, RefusedCall, ReplayOrder, Sending
-from portals.panels import badge
 from portals.read_only import ReadOnlyAdmin
 
 RELATED_SHOWN = 20
@@ -49,7 +48,7 @@ class InvocationAdmin(ReadOnlyAdmin):
         log_pages.PortalFilter,
     ]
     list_select_related = ["portal", "version"]
-    actions = ["replay_calls", "release_calls"]
+    actions = ["replay_calls", "release_calls", "acknowledge_calls"]
     list_per_page = 50
     list_max_show_all = 0
     search_fields = ["document_id"]
@@ -78,10 +77,13 @@ class InvocationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("state"))
     def how(self, call: Invocation) -> SafeString:
-        shown = badge(timeline.tone_of(call), call.get_state_display())
+        shown = timeline.state_badge(call)
         more = call.get_cause_display() if call.cause else ""
         if call.confirmation:
             more = call.get_confirmation_display()
+        if call.followed_at is not None or call.acknowledged_at is not None:
+            seen = _("run again") if call.followed_at is not None else _("acknowledged")
+            more = f"{more}; {seen}" if more else seen
         return format_html('{} <div class="hub-quiet">{}</div>', shown, more) if more else shown
 
     @admin.display(description=gettext_lazy("robot"))
@@ -143,11 +145,15 @@ class InvocationAdmin(ReadOnlyAdmin):
     def release_calls(self, request: HttpRequest, chosen: QuerySet[Invocation]) -> HttpResponse:
         return self._decide(request, "release", chosen)
 
+    @admin.action(permissions=["replay"], description=gettext_lazy("Acknowledge"))
+    def acknowledge_calls(self, request: HttpRequest, chosen: QuerySet[Invocation]) -> HttpResponse:
+        return self._decide(request, "acknowledge", chosen)
+
     def _decide(self, request: HttpRequest, deed: str, chosen: QuerySet[Invocation]) -> HttpResponse:
         """A few are decided about at once; more become an order that is worked on in the background."""
         ids = list(chosen.order_by("-id").values_list("pk", flat=True)[: DECIDED_AT_ONCE + 1])
         if len(ids) <= DECIDED_AT_ONCE:
-            return HttpResponseRedirect(decide_link(deed, ids))
+            return HttpResponseRedirect(decide_link(deed, ids, request.GET.urlencode()))
         order = replay_orders.draft(deed, chosen, request.user.get_username())
         return HttpResponseRedirect(reverse("admin:handlers_replayorder_change", args=[order.pk]))
 
@@ -164,7 +170,7 @@ def story_context(call: Invocation) -> dict[str, Any]:
         # What may still change by itself: the page looks again.
         "open": call.state in OPEN_STATES or call.confirm_at is not None,
         "robot_name": timeline.robot_name(call, payload),
-        "badge": badge(timeline.tone_of(call), call.get_state_display()),
+        "badge": timeline.state_badge(call),
         "headline": timeline.headline(call),
         "to_do": timeline.what_to_do(call),
         "moments": timeline.story(call, attempts),
@@ -200,7 +206,7 @@ def _lines(calls: QuerySet[Invocation], order: str = "-id") -> list[dict[str, An
         {
             "call": each,
             "received": clock(each.received_at),
-            "badge": badge(timeline.tone_of(each), each.get_state_display()),
+            "badge": timeline.state_badge(each),
         }
         for each in rows
     ]

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from handlers.admin_replay import RELEASE, REPLAY, WhyForm, about
+from handlers.admin_replay import DEEDS, WhyForm, about, still_waiting
 from handlers.models import Invocation, ReplayOrder, State
 from handlers.replay_orders import MOST, cancel, confirm
 from portals.clock import db_now
@@ -22,7 +22,6 @@ from portals.models import Portal
 from portals.panels import INFO, OFF, OK, WARN, badge
 from portals.read_only import ReadOnlyAdmin
 
-PERMISSIONS: dict[str, str] = {ReplayOrder.Deed.REPLAY: REPLAY, ReplayOrder.Deed.RELEASE: RELEASE}
 PORTALS_SHOWN = 20
 
 
@@ -80,16 +79,16 @@ class ReplayOrderAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse("admin:handlers_replayorder_change", args=[pk]))
 
     def _page(self, request: HttpRequest, order: ReplayOrder, form: WhyForm) -> HttpResponse:
-        title = (
-            _("Replay of many #%(n)d")
-            if order.deed == ReplayOrder.Deed.REPLAY
-            else _("Release of many #%(n)d")
-        )
+        titles: dict[str, str] = {
+            ReplayOrder.Deed.REPLAY: _("Replay of many #%(n)d"),
+            ReplayOrder.Deed.RELEASE: _("Release of many #%(n)d"),
+            ReplayOrder.Deed.ACKNOWLEDGE: _("Acknowledgement of many #%(n)d"),
+        }
         context = {
             **self.admin_site.each_context(request),
             **told(order, request),
             "opts": self.opts,
-            "title": title % {"n": order.pk},
+            "title": titles[order.deed] % {"n": order.pk},
             "form": form,
             "about": about(order.deed),
             **(meaning(order) if order.confirmed_at is None else {}),
@@ -106,7 +105,7 @@ class ReplayOrderAdmin(ReadOnlyAdmin):
 
     def _order_to_change(self, request: HttpRequest, pk: int) -> ReplayOrder:
         order = self._order(request, str(pk))
-        if request.method != "POST" or not request.user.has_perm(PERMISSIONS[order.deed]):
+        if request.method != "POST" or not request.user.has_perm(DEEDS[order.deed][0]):
             raise PermissionDenied
         return order
 
@@ -121,7 +120,12 @@ def outcome_badge(order: ReplayOrder) -> SafeString:
     if order.ended_at is None:
         return badge(INFO, _("under way: %(done)d of %(n)d") % {"done": order.taken, "n": order.total})
     if order.refused:
-        return badge(WARN, _("%(done)d of %(n)d begun") % {"done": order.done, "n": order.total})
+        words = (
+            _("%(done)d of %(n)d acknowledged")
+            if order.deed == ReplayOrder.Deed.ACKNOWLEDGE
+            else _("%(done)d of %(n)d begun")
+        )
+        return badge(WARN, words % {"done": order.done, "n": order.total})
     return badge(OK, _("done"))
 
 
@@ -131,7 +135,10 @@ def meaning(order: ReplayOrder) -> dict[str, Any]:
     counted = calls.aggregate(
         late=Count("pk", filter=Q(deadline__lte=db_now())),
         not_failed=Count("pk", filter=~Q(state=State.FAILED)),
+        waiting=Count("pk", filter=still_waiting()),
     )
+    if order.deed != ReplayOrder.Deed.ACKNOWLEDGE:
+        counted["waiting"] = 0
     portals = Portal.objects.filter(pk__in=calls.values("portal").distinct())
     return {
         **counted,
@@ -143,7 +150,7 @@ def meaning(order: ReplayOrder) -> dict[str, Any]:
 
 
 def told(order: ReplayOrder, request: HttpRequest) -> dict[str, Any]:
-    may = request.user.has_perm(PERMISSIONS[order.deed])
+    may = request.user.has_perm(DEEDS[order.deed][0])
     under_way = order.confirmed_at is not None and order.ended_at is None
     return {
         "order": order,

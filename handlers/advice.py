@@ -5,6 +5,7 @@ So what lies in the input or in the definition is mended for the calls to come; 
 
 from __future__ import annotations
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from handlers.models import Cause, Confirmation, Invocation, State
@@ -12,10 +13,16 @@ from handlers.models import Cause, Confirmation, Invocation, State
 
 def what_to_do(invocation: Invocation) -> str:
     """'' is nothing. Wants the version (select_related)."""
+    if invocation.followed_at is not None or invocation.acknowledged_at is not None:
+        return ""
     if invocation.confirmation == Confirmation.STUCK:
         return _("Look at the process on the portal: it did not go on. Replay sends the result once more.")
     if invocation.state != State.FAILED or not invocation.cause:
         return ""
+    if invocation.waits and is_late(invocation):
+        return _(
+            "Nothing can be sent for it any more. Correct the cause for the calls to come, then acknowledge it."
+        )
     cause = Cause(invocation.cause)
     if cause == Cause.CODE_UNKNOWN and invocation.version is None:
         return _("Make or publish a robot with this code, then replay.")
@@ -66,12 +73,18 @@ def what_to_do(invocation: Invocation) -> str:
     return by_cause.get(cause, "")
 
 
+def is_late(invocation: Invocation) -> bool:
+    """Whether its process has stopped waiting, by this machine's clock: words only, nothing is decided by it."""
+    return invocation.deadline is not None and invocation.deadline <= timezone.now()
+
+
 def _is_python(invocation: Invocation) -> bool:
     """Whether its code lies beside the version and can be mended under it."""
     return invocation.version is None or invocation.version.compute.get("type") == "python"
 
 
 def _released(invocation: Invocation, sentence: str) -> str:
-    """The sentence, and that the process is let go where it waits."""
-    let_go = _("Release lets this process go on.")
-    return f"{sentence} {let_go}" if invocation.waits else sentence
+    """The sentence, and what is left to do about this call: its process is let go where it waits."""
+    if invocation.waits:
+        return f"{sentence} {_('Release lets this process go on.')}"
+    return f"{sentence} {_('Acknowledge this call: nobody waits for it.')}"

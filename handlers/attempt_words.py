@@ -32,6 +32,7 @@ def words_of(code: str) -> str:
     known = {
         "replay": _("replayed it"),
         "release": _("released the process"),
+        "acknowledge": _("acknowledged it"),
         "lost": _("the result was lost, and is sent again"),
         "locked": _("the process is held by the portal just now"),
         "stuck": _("the portal took the result, yet the process still waits"),

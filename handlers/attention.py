@@ -1,6 +1,11 @@
-"""Which calls a person must look at. A replayed call is told by its later run, not by the former one."""
+"""Which calls a person must look at.
+
+A replayed call is told by its later run, not by the former one; one that a person acknowledged asks for nobody.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
@@ -9,16 +14,17 @@ from handlers.models import Confirmation, Invocation, State
 
 # Counting stops here: a person who must look at ten thousand calls is not helped by the exact number.
 COUNT_LIMIT = 10_000
+_UNSEEN: dict[str, Any] = {"followed_at": None, "acknowledged_at": None}
 
 
 def failed(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
-    """Ended `failed` and not run again since."""
-    return narrowed(_all(among), State.FAILED).filter(followed_at=None)
+    """Ended `failed`, and neither run again nor acknowledged since."""
+    return narrowed(_all(among), State.FAILED).filter(**_UNSEEN)
 
 
 def stuck(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:
     """Taken by the portal, and its process still waits."""
-    return _all(among).filter(confirmation=Confirmation.STUCK, followed_at=None)
+    return _all(among).filter(confirmation=Confirmation.STUCK, **_UNSEEN)
 
 
 def still_open(among: QuerySet[Invocation] | None = None) -> QuerySet[Invocation]:

@@ -208,6 +208,8 @@ class Invocation(ReceivedCall):
     released_at = models.DateTimeField(_("released"), null=True, blank=True)
     # A later run goes on with the call: this one is over for good.
     followed_at = models.DateTimeField(_("run again"), null=True, blank=True)
+    # A person has seen it and asks for nothing more.
+    acknowledged_at = models.DateTimeField(_("acknowledged"), null=True, blank=True)
     confirmed_at = models.DateTimeField(_("confirmed"), null=True, blank=True)
     confirmation = models.CharField(
         _("arrival"), max_length=12, choices=Confirmation, blank=True, default=Confirmation.NONE

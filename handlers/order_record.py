@@ -12,8 +12,9 @@ class ReplayOrder(models.Model):
     class Deed(models.TextChoices):
         REPLAY = "replay", _("replay")
         RELEASE = "release", _("release")
+        ACKNOWLEDGE = "acknowledge", _("acknowledgement")
 
-    deed = models.CharField(_("what"), max_length=7, choices=Deed)
+    deed = models.CharField(_("what"), max_length=11, choices=Deed)
     ordered_by = models.CharField(_("ordered by"), max_length=150)
     ordered_at = models.DateTimeField(_("ordered"))
     why = models.CharField(_("why"), max_length=500, blank=True)

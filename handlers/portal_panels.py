@@ -60,7 +60,7 @@ def calls_panel(portal: Portal, request: HttpRequest) -> str:
                 call.pk,
                 call.robot_code,
                 call.document_id,
-                badge(timeline.tone_of(call), call.get_state_display()),
+                timeline.state_badge(call),
                 date_format(timezone.localtime(call.received_at), "SHORT_DATETIME_FORMAT"),
             )
             for call in calls

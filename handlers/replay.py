@@ -1,4 +1,4 @@
-"""What a person does to a call: replay it, or release the process that waits (design §2).
+"""What a person does to a call: replay it, release the process that waits, or acknowledge that it failed (design §2).
 
 A token has one result for ever. Where any run of the token stored one, a replay sends that one again; a new
 result may be computed and sent only where none was ever stored. It is computed by the call's own version, or, where
@@ -8,13 +8,14 @@ its code was unknown when it came, by the one that acceptance would choose now.
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from handlers import attempts, claims
 from handlers.attempts import Note
 from handlers.claims import Settlement
 from handlers.computed import result_text
-from handlers.models import OPEN_STATES, Invocation, InvocationResult, State
+from handlers.models import OPEN_STATES, Confirmation, Invocation, InvocationResult, State
 from portals.clock import db_now
 from portals.wake import wake
 from robots.models import Registration, RobotVersion
@@ -76,6 +77,8 @@ def release(invocation: Invocation, by: str, why: str) -> Invocation:
         raise CannotReplay(_("A result is stored for this call already. Replay sends it again."))
     if invocation.state != State.FAILED:
         raise CannotReplay(_("Only a failed call can be released."))
+    if invocation.deadline is not None and invocation.deadline <= db_now():
+        raise CannotReplay(_("The process has stopped waiting for this call."))
     with transaction.atomic():
         ours = claims.settle(
             [
@@ -92,8 +95,30 @@ def release(invocation: Invocation, by: str, why: str) -> Invocation:
         )
         if not ours:
             raise CannotReplay(_("The call has changed meanwhile. Look at it again."))
+        # Where it comes to nothing, it is news again.
+        Invocation.objects.filter(pk=invocation.pk).update(acknowledged_at=None)
         attempts.write([Note(invocation.pk, "person", "release", why, actor=by)])
     wake("deliver")
+    invocation.refresh_from_db()
+    return invocation
+
+
+def acknowledge(invocation: Invocation, by: str, why: str) -> Invocation:
+    """It asks for a person no longer; nothing is computed or sent. Raises CannotReplay.
+
+    For what nothing else ends: nobody waits (any more), or a person has seen to the process on the portal. It may be
+    replayed or released afterwards all the same.
+    """
+    unseen = Invocation.objects.filter(
+        Q(state=State.FAILED) | Q(confirmation=Confirmation.STUCK),
+        pk=invocation.pk,
+        followed_at=None,
+        acknowledged_at=None,
+    )
+    with transaction.atomic():
+        if not unseen.update(acknowledged_at=db_now()):
+            raise CannotReplay(_("It asks for nobody: it did not fail, was run again or acknowledged."))
+        attempts.write([Note(invocation.pk, "person", "acknowledge", why, actor=by)])
     invocation.refresh_from_db()
     return invocation
 

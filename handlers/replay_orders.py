@@ -1,4 +1,4 @@
-"""Replays of many calls: ordered, confirmed, worked on in small transactions, cancellable.
+"""Replays (releases, acknowledgements) of many calls: ordered, confirmed, worked on in small transactions, cancellable.
 
 Some calls' new runs and the count of how far it is are committed together, so that a process that dies midway
 neither leaves one out nor runs one twice.
@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils import translation
 
 from handlers.models import Invocation, ReplayOrder
-from handlers.replay import CannotReplay, release, replay
+from handlers.replay import CannotReplay, acknowledge, release, replay
 from portals import lease, stopping, wake
 from portals.clock import db_now
 
@@ -30,6 +30,7 @@ _DRAFT_DAYS = 1
 DEEDS: dict[str, Callable[[Invocation, str, str], Invocation]] = {
     ReplayOrder.Deed.REPLAY: replay,
     ReplayOrder.Deed.RELEASE: release,
+    ReplayOrder.Deed.ACKNOWLEDGE: acknowledge,
 }
 
 

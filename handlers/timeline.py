@@ -10,16 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.utils.formats import number_format
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from handlers.advice import is_late
 from handlers.advice import what_to_do as what_to_do
 from handlers.attempt_words import details_of, title_of, words_of
 from handlers.clock_words import clock
-from handlers.models import OPEN_STATES, Attempt, Confirmation, Invocation, Sending, State
+from handlers.models import OPEN_STATES, Attempt, Cause, Confirmation, Invocation, Sending, State
 from portals import error_words
 from portals.models import Portal
-from portals.panels import BAD, INFO, OFF, OK, WARN
+from portals.panels import BAD, INFO, OFF, OK, WARN, badge
 from robots.texts import in_language
 
 # Younger than this between call and receipt is the network, not news.
@@ -53,17 +55,40 @@ class Moment:
 
 
 def tone_of(invocation: Invocation) -> str:
-    """The colour that goes with its state; a taken result whose process still waits is not well."""
-    if invocation.confirmation == Confirmation.STUCK:
-        return BAD
-    return TONES[invocation.state]
+    """The colour that goes with its state; a taken result whose process still waits is not well, and what needs
+    nobody any more is not bad."""
+    tone = BAD if invocation.confirmation == Confirmation.STUCK else TONES[invocation.state]
+    return OFF if tone == BAD and not needs_a_person(invocation) else tone
+
+
+def state_badge(invocation: Invocation) -> SafeString:
+    """Its state in its colour; that a person must look is said only where it is so."""
+    failed = invocation.state == State.FAILED and not needs_a_person(invocation)
+    return badge(tone_of(invocation), _("failed") if failed else invocation.get_state_display())
+
+
+def needs_a_person(invocation: Invocation) -> bool:
+    """As `attention` finds it: failed or stuck, and neither run again nor acknowledged."""
+    bad = invocation.state == State.FAILED or invocation.confirmation == Confirmation.STUCK
+    return bad and invocation.followed_at is None and invocation.acknowledged_at is None
 
 
 def headline(invocation: Invocation) -> str:
-    """How the call stands, in one sentence."""
+    """How the call stands, in one sentence or two."""
+    if invocation.followed_at is not None:
+        again = _("It was run again since; its latest run tells how the call stands.")
+        return f"{_how_it_ended(invocation)} {again}"
+    if invocation.acknowledged_at is not None and invocation.state == State.FAILED:
+        return f"{_failed(invocation)} {_('A person has acknowledged it.')}"
+    return _how_it_ended(invocation)
+
+
+def _how_it_ended(invocation: Invocation) -> str:
     state = State(invocation.state)
     if state == State.DELIVERED:
         return _delivered(invocation)
+    if state == State.FAILED:
+        return _failed(invocation)
     cause = _cause(invocation)
     words = {
         State.RECEIVED: _("Taken in; its turn to be computed comes."),
@@ -73,13 +98,25 @@ def headline(invocation: Invocation) -> str:
         State.NOT_AWAITED: _("Computed. The process does not wait, so nothing is sent."),
         State.EXPIRED: _("The process stopped waiting before a result could be sent."),
         State.REFUSED: _("The portal takes no result for it: %(cause)s."),
-        State.FAILED: _("Failed: %(cause)s. The process still waits for a person."),
     }
-    if state == State.FAILED and not invocation.waits:
-        return _("Failed: %(cause)s. The process did not wait.") % {"cause": cause}
     if state == State.READY and (held := _held(invocation.portal)):
         return _("Computed; waits to be sent: %(why)s.") % {"why": held}
     return words[state] % {"cause": cause}
+
+
+def _failed(invocation: Invocation) -> str:
+    cause = _cause(invocation)
+    if invocation.followed_at is not None:
+        return _("Failed: %(cause)s.") % {"cause": cause}
+    if not invocation.waits:
+        return _("Failed: %(cause)s. The process did not wait.") % {"cause": cause}
+    if invocation.deadline is not None and is_late(invocation):
+        when = clock(invocation.deadline)
+        words = _("Failed: %(cause)s. The process waited until %(when)s and went on without a result.")
+        return words % {"cause": cause, "when": when}
+    if invocation.cause == Cause.RESTORED:
+        return _("Restored from a backup: whether the process still waits, only the portal can tell.")
+    return _("Failed: %(cause)s. The process still waits for a person.") % {"cause": cause}
 
 
 def story(invocation: Invocation, attempts: Iterable[Attempt]) -> list[Moment]:
@@ -226,6 +263,8 @@ def _end(invocation: Invocation, attempts: list[Attempt]) -> list[Moment]:
         moments.append(Moment(None, INFO, _("Arrival can't be observed; sent twice to be sure"), details))
     elif invocation.confirmation == Confirmation.STUCK:
         moments.append(Moment(None, BAD, _("The portal took the result, yet the process still waits")))
+    if invocation.followed_at is not None:
+        moments.append(Moment(invocation.followed_at, INFO, _("A later run goes on with the call")))
     return moments
 
 

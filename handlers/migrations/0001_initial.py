@@ -78,6 +78,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
                 ('released_at', models.DateTimeField(blank=True, null=True, verbose_name='released')),
                 ('followed_at', models.DateTimeField(blank=True, null=True, verbose_name='run again')),
+                ('acknowledged_at', models.DateTimeField(blank=True, null=True, verbose_name='acknowledged')),
                 ('confirmed_at', models.DateTimeField(blank=True, null=True, verbose_name='confirmed')),
                 ('confirmation', models.CharField(blank=True, choices=[('', 'nothing to confirm'), ('look', 'will be looked for'), ('repeat', 'will be sent once more'), ('confirmed', 'arrived'), ('unobservable', 'taken; arrival not observable on this plan'), ('maybe', 'may have arrived: the answer to a sending was lost'), ('stuck', 'the portal took it, the process still waits')], default='', max_length=12, verbose_name='arrival')),
                 ('confirm_at', models.DateTimeField(blank=True, null=True)),
@@ -96,7 +97,7 @@ class Migration(migrations.Migration):
             name='ReplayOrder',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('deed', models.CharField(choices=[('replay', 'replay'), ('release', 'release')], max_length=7, verbose_name='what')),
+                ('deed', models.CharField(choices=[('replay', 'replay'), ('release', 'release'), ('acknowledge', 'acknowledgement')], max_length=11, verbose_name='what')),
                 ('ordered_by', models.CharField(max_length=150, verbose_name='ordered by')),
                 ('ordered_at', models.DateTimeField(verbose_name='ordered')),
                 ('why', models.CharField(blank=True, max_length=500, verbose_name='why')),

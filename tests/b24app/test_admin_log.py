@@ -136,6 +136,14 @@ def test_a_replayed_call_needs_nobody_any_more(auditor):
     assert listed(auditor, state="failed") == [former.pk]
 
 
+def test_in_the_log_a_replayed_call_is_not_red(auditor):
+    InvocationFactory(state=State.FAILED, cause="robot_error", followed_at=timezone.now())
+    page = auditor.get(LOG + "?state=failed")
+    (row,) = page.context["cl"].result_list
+    shown = page.context["cl"].model_admin.how(row)
+    assert "hub-badge hub-off" in shown and "run again" in shown and "a person must look" not in shown
+
+
 def test_the_log_is_counted_to_a_bound_and_no_further(auditor, monkeypatch):
     monkeypatch.setattr(log_pages.BoundedPaginator, "limit", 3)
     for _each in range(5):

@@ -76,6 +76,26 @@ def test_all_of_a_filter_is_told_first_and_ordered_with_a_reason(woken):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_all_of_a_filter_is_acknowledged():
+    client = signed_in("operators")
+    failed(2)
+    failed(2, waits=False)
+    InvocationFactory(state=State.DELIVERED)
+    page = client.get(asked(client, "acknowledge_calls"))
+    order = ReplayOrder.objects.get()
+    assert (order.total, page.context["waiting"]) == (4, 2)
+    auditor = signed_in("auditors")
+    confirm = reverse("admin:handlers_replayorder_confirm", args=[order.pk])
+    assert auditor.post(confirm, {"why": "x"}).status_code == 403
+    client.post(confirm, {"why": "The robot was mended"})
+    replay_orders.work()
+    assert Invocation.objects.filter(acknowledged_at__isnull=False).count() == 4
+    assert not Invocation.objects.exclude(run=1).exists()
+    text = client.get(reverse("admin:handlers_replayorder_change", args=[order.pk])).content.decode()
+    assert "Acknowledgement of many" in text and "4 calls were acknowledged" in text
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_came_after_it_was_asked_for_is_not_taken():
     client = signed_in("operators")
     failed(3)

@@ -91,17 +91,64 @@ def test_many_at_a_stroke_and_each_refusal_told():
     assert Invocation.objects.filter(run=2).count() == 2
 
 
+def test_what_failed_and_can_not_be_cleared_otherwise_is_acknowledged():
+    client = signed_in("operators")
+    late = dt.timedelta(hours=1)
+    for call in (failed(waits=False), failed(deadline=timezone.now() - late)):
+        link = reverse("admin:handlers_acknowledge") + f"?call={call.pk}"
+        assert link in client.get(story(call)).content.decode()
+        assert client.get(link).context["waiting"] == 0
+        answer = client.post(
+            reverse("admin:handlers_acknowledge"), {"call": call.pk, "why": "Mended"}, follow=True
+        )
+        text = answer.content.decode()
+        assert "1 call is acknowledged." in text and "of-operators acknowledged it" in text
+        assert not [each for each in answer.context["extra_actions"] if each["words"] == "Acknowledge"]
+    log = client.get(LOG + "?state=attention")
+    assert list(log.context["cl"].result_list) == []
+    assert "acknowledged" in client.get(LOG).content.decode()
+
+
+def test_an_acknowledgement_says_which_processes_go_on_waiting():
+    client = signed_in("operators")
+    calls = [failed(), failed(waits=False)]
+    page = client.get(reverse("admin:handlers_acknowledge"), {"call": [call.pk for call in calls]})
+    assert page.context["waiting"] == 1
+    assert "1 process still waits" in page.content.decode()
+
+
+def test_past_its_deadline_neither_replay_nor_release_is_offered():
+    client = signed_in("operators")
+    call = failed(deadline=timezone.now() - dt.timedelta(hours=1))
+    offered = client.get(story(call)).context["extra_actions"]
+    assert [each["words"] for each in offered] == ["Acknowledge"]
+
+
+def test_after_calls_were_decided_about_one_comes_back_to_the_filter():
+    client = signed_in("operators")
+    calls = [failed(), failed()]
+    chosen = [call.pk for call in calls]
+    answer = client.post(
+        LOG + "?state=attention&cause=robot_error", {"action": "replay_calls", "_selected_action": chosen}
+    )
+    page = client.get(answer["Location"])
+    back = page.context["back"]
+    done = client.post(reverse("admin:handlers_replay"), {"call": chosen, "why": "again", "back": back})
+    assert done["Location"] == LOG + "?state=attention&cause=robot_error"
+
+
 def test_auditors_do_neither():
     client = signed_in("auditors")
     call = failed()
     assert "handlers/invocation/replay" not in client.get(story(call)).content.decode()
-    for deed in ("replay", "release"):
+    for deed in ("replay", "release", "acknowledge"):
         url = reverse(f"admin:handlers_{deed}")
         assert client.get(url, {"call": call.pk}).status_code == 403
         assert client.post(url, {"call": call.pk, "why": "x"}).status_code == 403
     assert "replay_calls" not in client.get(LOG).content.decode()
-    client.post(LOG, {"action": "replay_calls", "_selected_action": [call.pk]})
-    assert Invocation.objects.count() == 1
+    for action in ("replay_calls", "acknowledge_calls"):
+        client.post(LOG, {"action": action, "_selected_action": [call.pk]})
+    assert (Invocation.objects.count(), Attempt.objects.count()) == (1, 0)
 
 
 def test_what_is_no_number_is_no_call():

@@ -246,6 +246,8 @@ def test_the_day_by_hour_and_by_end():
     InvocationFactory(state=State.EXPIRED, received_at=now - dt.timedelta(hours=2))
     InvocationFactory(state=State.READY, received_at=now - dt.timedelta(hours=23))
     InvocationFactory(state=State.FAILED, received_at=now - dt.timedelta(hours=25))
+    # Run again: counted once, by its latest run.
+    InvocationFactory(state=State.FAILED, received_at=now, followed_at=now)
     day = dashboard.day()
     assert day.total == 4
     assert {tone: number for tone, _words, number in day.legend} == {"ok": 1, "info": 1, "off": 1, "bad": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 from typing import Any
@@ -11,10 +12,11 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from handlers import claims, replay
+from handlers import attention, claims, replay
 from handlers.claims import Settlement
 from handlers.models import OPEN_STATES, Attempt, Invocation, InvocationResult, ReceivedCall, Sending, State
 from portals.client import PortalClient
+from portals.clock import db_now
 from portals.models import Portal
 from robots.models import RobotVersion
 from tests.factories import InvocationFactory, RegistrationFactory, RobotFactory, RobotVersionFactory
@@ -229,6 +231,62 @@ def test_what_does_not_wait_is_neither_released_nor_sent_again(rig: Rig) -> None
         replay.release(row, "anna", "")
     with pytest.raises(replay.CannotReplay):
         replay.replay(row, "anna", "")
+
+
+@pytest.mark.parametrize("subscription", ["N", "Y"])
+def test_what_failed_is_acknowledged_and_asks_for_nobody_any_more(rig: Rig, subscription: str) -> None:
+    rig.robot("held", compute=BROKEN)
+    rig.run("held", subscription=subscription)
+    arrived()
+    rig.work()
+    call = Invocation.objects.get()
+    assert list(attention.failed()) == [call]
+    replay.acknowledge(call, "anna", "the robot is mended for the calls to come")
+    assert (call.state, call.acknowledged_at is not None) == ("failed", True)
+    assert not attention.failed().exists()
+    note = Attempt.objects.get(step="person")
+    assert (note.code, note.actor, note.text) == (
+        "acknowledge",
+        "anna",
+        "the robot is mended for the calls to come",
+    )
+    with pytest.raises(replay.CannotReplay, match="asks for nobody"):
+        replay.acknowledge(call, "boris", "")
+    rig.work()
+    assert not Sending.objects.exists()
+
+
+def test_an_acknowledged_call_may_be_released_and_is_news_again_where_that_fails(rig: Rig) -> None:
+    number, failed = failed_call(rig)
+    replay.acknowledge(failed, "anna", "later")
+    released = replay.release(failed, "anna", "now")
+    assert released.acknowledged_at is None
+    rig.work()
+    finished(rig, number)
+
+
+def test_only_what_asks_for_a_person_is_acknowledged(portal: Portal, version: RobotVersion) -> None:
+    fields: dict[str, Any] = {"portal": portal, "version": version}
+    stuck = InvocationFactory(**fields, state=State.DELIVERED, confirmation="stuck")
+    assert list(attention.stuck()) == [stuck]
+    replay.acknowledge(stuck, "anna", "ended there by hand")
+    assert not attention.stuck().exists()
+    for others in ({"state": State.DELIVERED}, {}, {"state": State.FAILED, "followed_at": db_now()}):
+        with pytest.raises(replay.CannotReplay, match="asks for nobody"):
+            replay.acknowledge(InvocationFactory(**fields, **others), "anna", "")
+
+
+def test_past_its_deadline_a_call_is_not_released_but_acknowledged(
+    portal: Portal, version: RobotVersion
+) -> None:
+    past = db_now() - dt.timedelta(seconds=1)
+    late = InvocationFactory(
+        portal=portal, version=version, state=State.FAILED, cause="memory", deadline=past
+    )
+    with pytest.raises(replay.CannotReplay, match="stopped waiting"):
+        replay.release(late, "anna", "")
+    replay.acknowledge(late, "anna", "seen")
+    assert not attention.failed().exists()
 
 
 def test_purge_forgets_what_has_ended_and_keeps_what_is_owed(rig: Rig) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 
 import pytest
-from django.utils import translation
+from django.utils import timezone, translation
 
 from handlers import timeline, values_shown
 from handlers.models import Attempt, Cause, Confirmation, Sending, State
@@ -70,6 +70,44 @@ def test_a_call_that_went_well():
     assert timeline.what_to_do(call) == ""
 
 
+def failed(**fields):
+    return InvocationFactory(state=State.FAILED, cause=Cause.ROBOT_ERROR, ended_at=at(9), **fields)
+
+
+def test_a_failed_call_that_was_run_again_asks_for_nobody():
+    call = failed(followed_at=at(20))
+    said = timeline.headline(call)
+    assert "still waits" not in said and "run again" in said
+    assert (timeline.what_to_do(call), timeline.tone_of(call)) == ("", "off")
+    assert titles(call)[-1] == "A later run goes on with the call"
+
+
+def test_a_failed_call_past_its_deadline_waits_for_nobody():
+    call = failed(deadline=at(60))
+    said = timeline.headline(call)
+    assert "still waits" not in said and "went on without a result" in said
+    assert "Release" not in timeline.what_to_do(call) and "acknowledge" in timeline.what_to_do(call)
+    assert "still waits" in timeline.headline(failed(deadline=timezone.now() + dt.timedelta(hours=1)))
+
+
+def test_a_failed_call_that_nobody_waits_for_is_acknowledged():
+    call = failed(waits=False, version=RobotVersionFactory())
+    assert "Acknowledge" in timeline.what_to_do(call)
+    Attempt.objects.create(
+        invocation=call, step="person", at=at(20), code="acknowledge", actor="anna", text="seen"
+    )
+    call.acknowledged_at = at(20)
+    assert timeline.headline(call).endswith("The process did not wait. A person has acknowledged it.")
+    assert (timeline.what_to_do(call), timeline.tone_of(call)) == ("", "off")
+    assert told(call)[-1] == ("anna acknowledged it", "seen")
+
+
+def test_a_restored_call_says_what_is_not_known():
+    call = InvocationFactory(state=State.FAILED, cause=Cause.RESTORED, ended_at=at(9))
+    assert "only the portal can tell" in timeline.headline(call)
+    assert "Look at the process on the portal first" in timeline.what_to_do(call)
+
+
 def test_what_went_wrong_stands_where_it_happened():
     call = InvocationFactory(
         state=State.FAILED,
@@ -77,7 +115,7 @@ def test_what_went_wrong_stands_where_it_happened():
         started_at=at(1),
         ended_at=at(9),
         repeats=2,
-        deadline=at(3600),
+        deadline=timezone.now() + dt.timedelta(hours=1),
     )
     place = {"type": "ZeroDivisionError", "file": "shop/robot_handlers.py", "line": 14, "message": "division"}
     Attempt.objects.create(
