@@ -61,6 +61,9 @@ def what_to_do(invocation: Invocation) -> str:
             " replay it: a new result is computed and sent."
         ),
         Cause.SEND_REFUSED: _("See what the portal said. Replay sends the same result again."),
+        Cause.TOKEN_UNREADABLE: _(
+            "Put the key that encrypted it back into ENCRYPTION_KEYS, restart all processes, then replay."
+        ),
     }
     if cause == Cause.OUTPUT_WRONG:
         return _released(

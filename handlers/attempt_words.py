@@ -13,7 +13,7 @@ from handlers.values_shown import inputs_of
 from portals import error_words
 
 # Attempts whose heading says all that was noted.
-_SAID_BY_TITLE = {"worker_lost", "sender_lost"}
+_SAID_BY_TITLE = {"worker_lost", "sender_lost", Cause.TOKEN_UNREADABLE}
 # Sentences that the runner stores in English, and how each is found in a stored text.
 _STORED = [
     (re.compile(re.escape(text).replace("%g", r"(\S+)").replace("%s", r"(.+)")), text)

@@ -45,6 +45,7 @@ class Cause(models.TextChoices):
     MEMORY = "memory", _("the robot used too much memory")
     PROCESS_DIED = "process_died", _("the robot's process died")
     SEND_REFUSED = "send_refused", _("the portal refused the result")
+    TOKEN_UNREADABLE = "token_unreadable", _("no key opens the stored event token")
     RESTORED = "restored", _("restored from a backup: whether it was answered since is not known")
 
 

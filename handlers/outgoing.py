@@ -8,7 +8,7 @@ from typing import Any
 
 from handlers.claims import Claim
 from handlers.models import Invocation
-from portals.crypto import decrypt
+from portals.crypto import SecretUnreadable, decrypt
 from portals.php_query import can_batch
 
 Command = tuple[str, dict[str, Any]]
@@ -52,11 +52,18 @@ class Request:
         return {key: command for row in self.rows for key, command in row.commands.items()}
 
 
-def load(claimed: list[Claim]) -> list[Outgoing]:
-    """The rows, the most urgent first."""
+def load(claimed: list[Claim]) -> tuple[list[Outgoing], list[Claim]]:
+    """(the rows, the most urgent first; those whose event token no key opens)."""
     found = Invocation.whole.select_related("stored", "sending").in_bulk([claim.id for claim in claimed])
-    rows = [_outgoing(claim, found[claim.id]) for claim in claimed if claim.id in found]
-    return sorted(rows, key=_urgency)
+    rows: list[Outgoing] = []
+    unreadable: list[Claim] = []
+    for claim in claimed:
+        if claim.id in found:
+            try:
+                rows.append(_outgoing(claim, found[claim.id]))
+            except SecretUnreadable:
+                unreadable.append(claim)
+    return sorted(rows, key=_urgency), unreadable
 
 
 def _urgency(row: Outgoing) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.due import wake_when_due
 from handlers.keeper import Keeper
-from handlers.models import Sending
+from handlers.models import Cause, Sending
 from handlers.outgoing import Outgoing, Request, arrange, load
 from portals import trouble
 from portals.batch import started
@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 LEASE = 20.0
 # A request that runs longer shrinks the portal's batches; one that is quick lets them grow (§9).
 _LONG, _QUICK = 12.0, 4.0
+# A row that goes alone is as many requests as it has lines and one more: each waits so long for the bucket.
+_ALONE_PATIENCE = 30.0
 
 
 def send_one(portal: Portal, held: Held, calm: bool) -> bool:
@@ -57,7 +59,8 @@ def send_one(portal: Portal, held: Held, calm: bool) -> bool:
             sending.delete()
             return False
     failpoint("delivery.claimed")
-    rows = load(claimed)
+    rows, unreadable = load(claimed)
+    _set_aside(unreadable)
     request = arrange(rows, room)
     claims.settle([settle.back(row, 0.0) for row in request.back])
     look = confirm.Look()
@@ -99,6 +102,17 @@ def _claim(portal: Portal, sending_id: int, room: int, calm: bool) -> list[Claim
     return found
 
 
+def _set_aside(unreadable: list[Claim]) -> None:
+    """Rows that can't be sent however often they are claimed end by themselves, and keep no other of the request."""
+    if not unreadable:
+        return
+    with transaction.atomic():
+        ours = claims.settle([settle.unreadable(claim) for claim in unreadable])
+        text = "No key of ENCRYPTION_KEYS opens its event token."
+        attempts.write([Note(row, "send", Cause.TOKEN_UNREADABLE, text) for row in sorted(ours)])
+    log.error("event tokens can't be read", calls=len(ours))
+
+
 def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look, held: Held) -> None:
     claimed = [row.claim for row in request.rows]
     commands = {**look.commands, **request.commands()}
@@ -115,7 +129,7 @@ def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look
     with Keeper(lambda: (claims.renew(claimed), held.renew(LEASE))):
         began = time.monotonic()
         try:
-            client = PortalClient(portal, paid=True)
+            client = PortalClient(portal, paid=True, patience=_ALONE_PATIENCE if request.alone else None)
             answer = _alone(client, request.rows[0]) if request.alone else client.batch(commands)
         except RestError as error:
             sending.seconds = time.monotonic() - began
@@ -137,7 +151,11 @@ def _of_the_portal(portal: Portal, error: RestError) -> RestError:
 
 
 def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:
-    """The row's commands as requests of their own (a batch can't say them), answered as if in a batch."""
+    """The row's commands as requests of their own (a batch can't say them), answered as if in a batch.
+
+    Lines of the log come first. One that can't go now puts off all that follow it, and nothing counts as sent: lines
+    go with a first send only, so the rest of them would be lost.
+    """
     answer = BatchAnswer()
     for key, (method, params) in row.commands.items():
         try:
@@ -147,6 +165,10 @@ def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:
             answer.portal_time = started(whole)
         except (UnknownAnswer, PortalTrouble):
             raise
+        except Passes as error:
+            if key != row.key:
+                raise
+            answer.errors[key] = error
         except RestError as error:
             answer.errors[key] = error
     return answer

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from handlers.attempts import Note
-from handlers.claims import Settlement
+from handlers.claims import Claim, Settlement
 from handlers.models import Confirmation
 from handlers.outgoing import Outgoing
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
@@ -106,6 +106,11 @@ def back(row: Outgoing, delay: float, sent: bool = False, maybe: bool = False) -
         )
     known = "maybe" if maybe or row.invocation.confirmation == Confirmation.MAYBE else ""
     return _of(row, "sending", "ready", row.invocation.cause, delay=delay, sent=sent, confirmation=known)
+
+
+def unreadable(claim: Claim) -> Settlement:
+    """No key opens its event token: nothing of it can be sent until a person puts the key back."""
+    return Settlement(claim.id, claim.fence, "sending", "failed", "token_unreadable", ended=True)
 
 
 def _growing(row: Outgoing, seconds: float) -> float:

@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                 ('came', handlers.models.KeyOfParent(db_column='id', on_delete=django.db.models.deletion.CASCADE, parent_link=True, primary_key=True, related_name='invocation', serialize=False, to='handlers.receivedcall')),
                 ('lane_robot', models.CharField(db_column='robot_code', max_length=128)),
                 ('state', models.CharField(choices=[('received', 'received'), ('computing', 'computing'), ('ready', 'ready to send'), ('sending', 'being sent'), ('delivered', 'delivered'), ('not_awaited', 'done, not awaited'), ('expired', 'expired: the wait was over'), ('refused', 'refused by the portal'), ('failed', 'failed: a person must look')], default='received', max_length=12, verbose_name='state')),
-                ('cause', models.CharField(blank=True, choices=[('token_refused', 'the portal does not know the token'), ('process_gone', 'the process no longer exists'), ('portal_gone', 'the portal is gone'), ('wait_over', 'the process had stopped waiting'), ('code_unknown', 'no robot has this code'), ('input_wrong', "an input can't be read"), ('robot_error', "the robot's code raised an error"), ('output_wrong', "what the robot returned can't be sent"), ('time_limit', 'the robot ran too long'), ('memory', 'the robot used too much memory'), ('process_died', "the robot's process died"), ('send_refused', 'the portal refused the result'), ('restored', 'restored from a backup: whether it was answered since is not known')], default='', max_length=16, verbose_name='cause')),
+                ('cause', models.CharField(blank=True, choices=[('token_refused', 'the portal does not know the token'), ('process_gone', 'the process no longer exists'), ('portal_gone', 'the portal is gone'), ('wait_over', 'the process had stopped waiting'), ('code_unknown', 'no robot has this code'), ('input_wrong', "an input can't be read"), ('robot_error', "the robot's code raised an error"), ('output_wrong', "what the robot returned can't be sent"), ('time_limit', 'the robot ran too long'), ('memory', 'the robot used too much memory'), ('process_died', "the robot's process died"), ('send_refused', 'the portal refused the result'), ('token_unreadable', 'no key opens the stored event token'), ('restored', 'restored from a backup: whether it was answered since is not known')], default='', max_length=16, verbose_name='cause')),
                 ('due_at', models.DateTimeField(verbose_name='due')),
                 ('deadline', models.DateTimeField(blank=True, null=True, verbose_name='deadline')),
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
@@ -237,7 +237,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invocation',
-            constraint=models.CheckConstraint(condition=models.Q(('cause', ''), ('cause__in', ['token_refused', 'process_gone', 'portal_gone', 'wait_over', 'code_unknown', 'input_wrong', 'robot_error', 'output_wrong', 'time_limit', 'memory', 'process_died', 'send_refused', 'restored']), _connector='OR'), name='invocation_cause_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('cause', ''), ('cause__in', ['token_refused', 'process_gone', 'portal_gone', 'wait_over', 'code_unknown', 'input_wrong', 'robot_error', 'output_wrong', 'time_limit', 'memory', 'process_died', 'send_refused', 'token_unreadable', 'restored']), _connector='OR'), name='invocation_cause_known'),
         ),
         migrations.AddConstraint(
             model_name='invocation',

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from handlers import compute
-from handlers.models import Invocation, InvocationResult, Sending
+from handlers import compute, sending, timeline
+from handlers.models import Invocation, InvocationResult, ReceivedCall, Sending
 from handlers.sending import send_one
 from handlers.settle import SENDS_MAX
 from portals import lease
 from portals.clock import db_now
-from portals.models import Portal
+from portals.models import Bucket, Portal
 from tests.handlers.rig import Rig
 from tests.handlers.test_way import arrived, finished, later
 from tests.system.processes import until
@@ -126,3 +127,56 @@ def test_s5_a_plan_without_automation_is_one_trouble_from_its_beginning(rig: Rig
     assert (portal.trouble, portal.trouble_since) == ("no_robots", began)
     row = Invocation.objects.get()
     assert (row.state, row.sends) == ("ready", 0)
+
+
+def test_a_row_whose_event_token_no_key_opens_ends_alone(rig: Rig) -> None:
+    rig.robot()
+    numbers = [rig.run() for _ in range(6)]
+    arrived(6)
+    computed(rig)
+    damaged = Invocation.objects.order_by("id")[2]
+    ReceivedCall.objects.filter(pk=damaged.pk).update(event_token=b"damaged")
+    rig.work()
+    damaged.refresh_from_db()
+    assert (damaged.state, damaged.cause, damaged.sends) == ("failed", "token_unreadable", 0)
+    assert damaged.ended_at is not None
+    assert "ENCRYPTION_KEYS" in timeline.what_to_do(damaged)
+    (noted,) = damaged.attempts.all()
+    assert (noted.step, noted.code) == ("send", "token_unreadable")
+    assert set(Invocation.objects.exclude(pk=damaged.pk).values_list("state", "sends")) == {("delivered", 1)}
+    until(lambda: sum(rig.process(n)["state"] == "finished" for n in numbers) == 5, "the others go on", 10)
+
+
+@pytest.mark.contract("7.17")
+def test_all_lines_of_a_result_that_goes_alone_are_written_though_the_bucket_is_empty(rig: Rig) -> None:
+    """A text that a batch would substitute: six requests of its own, and the bucket takes the first at once."""
+    rig.robot()
+    number = rig.run()
+    arrived()
+    lines = [f"line {place}" for place in range(5)]
+    computed(rig, json.dumps(lines))
+    InvocationResult.objects.update(result=json.dumps({"values": {"total": "42"}, "log": "see $result[a]"}))
+    Bucket.objects.update(capacity=3, level=1, level_at=db_now(), rate=2)
+    rig.work()
+    told = [line["text"] for line in finished(rig, number)["log"]]
+    assert [text for text in told if text.startswith("line")] == lines
+    row = Invocation.objects.get()
+    assert (row.state, row.sends) == ("delivered", 1) and not row.attempts.exists()
+
+
+def test_a_line_that_is_put_off_puts_off_the_result(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "_ALONE_PATIENCE", 0.0)
+    rig.robot()
+    number = rig.run()
+    arrived()
+    computed(rig, '["first", "second"]')
+    InvocationResult.objects.update(result=json.dumps({"values": {"total": "42"}, "log": "see $result[a]"}))
+    Bucket.objects.update(capacity=3, level=1, level_at=db_now(), rate=0.5)
+    assert one_request(rig)
+    row = Invocation.objects.get()
+    assert (row.state, row.sends) == ("ready", 0)
+    Bucket.objects.update(capacity=50, level=0, rate=2)
+    Invocation.objects.update(due_at=db_now())
+    rig.work()
+    told = [line["text"] for line in finished(rig, number)["log"]]
+    assert "second" in told
