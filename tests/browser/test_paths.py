@@ -145,9 +145,9 @@ def test_by_keyboard_alone_from_signing_in_to_a_push(person: Person, world: Worl
     expect(page.locator(".messagelist")).to_contain_text("Published as version 1")
     keys.press(page.locator(".object-tools").get_by_role("link", name="Push"))
     page.wait_for_url("**/push/?robot=*")
-    for box in page.locator(".hub-plan input[type=checkbox]").all():
+    for box in page.locator(".hub-plan input[name=portal]").all():
         keys.press(box, " ")
-    keys.press(page.locator(".hub-plan input[type=checkbox]").first, " ")
+    keys.press(page.locator(".hub-plan input[name=portal]").first, " ")
     keys.press(page.get_by_role("button", name=re.compile("Push")))
     page.wait_for_url("**/change/")
     push_is_done(page)

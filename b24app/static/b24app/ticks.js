@@ -2,7 +2,7 @@
 "use strict";
 (function () {
     const place = document.querySelector(".hub-ticks");
-    const boxes = Array.from(document.querySelectorAll(".hub-plan input[type='checkbox']"));
+    const boxes = Array.from(document.querySelectorAll(".hub-plan input[name='portal']"));
     if (!place || boxes.length < 2 || !place.querySelector("input[type='submit']")) {
         return;
     }
