@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from portals import pending, verify
 from portals.claim import OAUTH, Claim
 from portals.errors import Passes
+from portals.exchange import Refused
 from portals.models import Application, Portal
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def receive(application: Application, claim: Claim, after: After | None = None) 
     if not attempt.ended_within(None if claim.way == OAUTH else TOKEN_SERVER_SECONDS):
         slow = Passes("slow", "The token server has not answered yet.", retry_after=_SLOW_SECONDS)
         return _keep(application, claim, slow)
-    if isinstance(attempt.error, verify.Refused):
+    if isinstance(attempt.error, Refused):
         log.warning(
             "An installation of %s on %s was refused: %s", application.slug, claim.member_id, attempt.error
         )
@@ -102,7 +103,7 @@ class _Attempt:
                 after(self.done.portal)
         except Exception as error:
             self.error = error
-            if not isinstance(error, verify.Refused | Passes):
+            if not isinstance(error, Refused | Passes):
                 log.exception("A verification failed.")
         finally:
             connection.close()

@@ -182,6 +182,11 @@ class Portal(models.Model):
     def __str__(self) -> str:
         return self.domain or self.member_id
 
+    @property
+    def has_working_token(self) -> bool:
+        """That of a dismissed person is none."""
+        return self.token_state == self.Token.WORKING and self.trouble != self.Trouble.USER_DISMISSED
+
 
 class PendingInstallation(models.Model):
     """A form that claims an installation and waits for the token server; nothing of it is trusted (§3).

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from portals import claim, events, frame, incoming, install, verify
+from portals import claim, events, frame, incoming, install
 from portals.claim import BadClaim
 from portals.incoming import BadForm, Incoming
 from portals.install import After, Outcome
@@ -159,7 +159,7 @@ def _frame(
             origin=frame.claimed_origin(told.query),
             finish=finish,
         )
-    if not verify.works(outcome.portal):
+    if not outcome.portal.has_working_token:
         # A form that was used before brought nothing, and this portal needs a new one.
         return frame.page(
             request,

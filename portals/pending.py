@@ -15,6 +15,7 @@ from portals.claim import OPEN, Claim
 from portals.clock import db_now
 from portals.crypto import keyed_hash, keyed_hashes
 from portals.errors import Passes
+from portals.exchange import Refused
 from portals.models import Application, PendingInstallation, Portal
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ def _try(row: PendingInstallation) -> Portal | None:
     claim = Claim.load(row.claim)
     try:
         done = verify.verify(row.application, claim)
-    except verify.Refused as error:
+    except Refused as error:
         log.warning(
             "A kept installation of %s on %s was refused: %s", row.application.slug, row.member_id, error
         )

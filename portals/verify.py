@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
+import logging
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext_lazy as _
 
 from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, spent, transport
-from portals.claim import OAUTH, UPDATE, Claim
+from portals.claim import UPDATE, Claim
 from portals.clock import db_now
 from portals.crypto import token_hash
-from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
+from portals.errors import Passes, RestError
+from portals.exchange import exchange
 from portals.failpoint import failpoint
 from portals.models import Application, Portal
 
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
+log = logging.getLogger(__name__)
 
 FORMER_TOKEN = dt.timedelta(minutes=10)
 _CLAIM_SECONDS = 60.0
@@ -34,18 +34,6 @@ _ENOUGH_SECONDS = 6.0
 
 # What a portal took of a claim before it was known whose token it is.
 _ALL, _TOKENS, _NOTHING = "all", "tokens", "nothing"
-
-
-class Refused(Exception):
-    """The claim is not true, or not provable any more: a sentence, in the language of whoever reads it."""
-
-    def __init__(self, words: StrOrPromise, **values: str) -> None:
-        super().__init__(words)
-        self.words = words
-        self.values = values
-
-    def __str__(self) -> str:
-        return str(self.words) % self.values
 
 
 class Later(Passes):
@@ -85,15 +73,10 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
     return (
         not claim.installs
         and portal.untaken_token_at is None
-        and works(portal)
+        and portal.has_working_token
         and portal.token_is_admin is True
         and same(portal.application_token, claim.application_token)
     )
-
-
-def works(portal: Portal) -> bool:
-    """Whether the portal has a working token; that of a dismissed person is none."""
-    return portal.token_state == Portal.Token.WORKING and portal.trouble != Portal.Trouble.USER_DISMISSED
 
 
 def same(stored: str, told: str) -> bool:
@@ -114,7 +97,7 @@ def verify(application: Application, claim: Claim, timeout: float = oauth.SECOND
         known = find(application, claim.member_id)
         if known is not None and nothing_to_gain(application, claim):
             return Verified(known, False)
-        tokens = _exchange(application, claim, known, timeout)
+        tokens = exchange(application, claim, known, timeout)
         portal, taken = _take(application, claim, tokens)
         failpoint("verify.taken")
         is_admin = _is_admin(tokens, timeout)
@@ -134,84 +117,6 @@ def verify(application: Application, claim: Claim, timeout: float = oauth.SECOND
     if changed and time.monotonic() - began < _ENOUGH_SECONDS:
         finish.finish(portal, timeout=timeout)
     return Verified(portal, changed)
-
-
-def _exchange(application: Application, claim: Claim, known: Portal | None, timeout: float) -> oauth.Tokens:
-    server = oauth.choose(claim.server_endpoint, known.token_server if known else "")
-    try:
-        tokens = (
-            oauth.exchange_code(application, server, claim.code, timeout)
-            if claim.way == OAUTH
-            else _exchange_once(application, server, claim, known, timeout)
-        )
-        if tokens.member_id != claim.member_id:
-            kept_answer.forget(claim.refresh_token)
-            raise Refused(_("The token belongs to another portal than the form says."))
-        if not tokens.client_endpoint:
-            raise Refused(_("The token server told no usable REST address."))
-    except PortalTrouble as error:
-        if error.trouble == Portal.Trouble.WRONG_CLIENT:
-            # Our own setting is wrong; what waits is true all the same.
-            raise Passes(error.code, error.text, error.status, 60.0) from None
-        raise _unconfirmed(claim, server, error.code) from None
-    except CommandRefused as error:
-        raise _unconfirmed(claim, server, error.code) from None
-    return tokens
-
-
-def _exchange_once(
-    application: Application, server: str, claim: Claim, known: Portal | None, timeout: float
-) -> oauth.Tokens:
-    """The exchange of a refresh token which was never used before, or whose answer is still to be settled."""
-    token = claim.refresh_token
-    is_first_use = spent.begin(application.pk, claim.member_id, token)
-    if not is_first_use and kept_answer.find(token) is None:
-        raise Refused(
-            _(
-                "This form was used before, and it works only once. Close the application and open it again on the"
-                " portal; reloading the page is not enough."
-            )
-        )
-    try:
-        return oauth.refresh(application, server, token, timeout)
-    except UnknownAnswer as error:
-        # It may have been taken. Asking once more could lose a portal that works; one that does not has nothing to
-        # lose, and the installation may be saved by it.
-        if known is None or known.state != Portal.State.INSTALLED or not works(known):
-            spent.take_back(application.pk, token)
-            raise
-        raise Refused(
-            _(
-                "The token server's answer was lost on the way (%(code)s), and a form works only once. Open the"
-                " application again on the portal."
-            ),
-            code=error.code,
-        ) from None
-    except Passes:
-        spent.take_back(application.pk, token)
-        raise
-    except (PortalTrouble, CommandRefused) as error:
-        if getattr(error, "trouble", "") == Portal.Trouble.WRONG_CLIENT:
-            spent.take_back(application.pk, token)
-        else:
-            spent.settle(application.pk, [token_hash(token)], proved=False)
-        raise
-
-
-def _unconfirmed(claim: Claim, server: str, code: str) -> Refused:
-    named = oauth.unknown(claim.server_endpoint)
-    if not named:
-        return Refused(_("The token server does not confirm it (%(code)s)."), code=code)
-    return Refused(
-        _(
-            "The token server does not confirm it (%(code)s). The portal names the token server %(named)s, which is"
-            " not known here; only known ones are asked, so %(asked)s was. Whoever runs this hub can add it to"
-            " B24_OAUTH_URLS."
-        ),
-        code=code,
-        named=named,
-        asked=server.split("//", 1)[-1],
-    )
 
 
 def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple[Portal, str]:
@@ -236,7 +141,7 @@ def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple
             portal.untaken_token_at = None
             portal.events_bound_to, portal.install_finished = "", None
             taken = _ALL
-        elif not works(portal):
+        elif not portal.has_working_token:
             taken = _TOKENS
         else:
             return portal, _NOTHING
@@ -275,6 +180,7 @@ def _settle(portal_id: int, claim: Claim, tokens: oauth.Tokens, is_admin: bool |
                 changed = True
             if _is_another(row, told) and row.untaken_token_at is None:
                 row.untaken_token_at = db_now()
+                log.warning("Portal %s: another application token was told, not by an administrator.", row.pk)
         row.save()
         _prove(row.application_id, claim)
     return changed
