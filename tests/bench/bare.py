@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -102,10 +101,10 @@ def _make_sqlite(cursor: Any) -> None:
         for name, kind, required in cursor.fetchall()
         if name not in there
     ]
-    checks = re.findall(r'CONSTRAINT "invocation_\w+" CHECK \(.*?\)\)(?=[,)])', tables[_BECOMES])
     # A table's rules stand after its columns.
     columns, rules = tables[_CAME].replace(f'"{_CAME}"', '"bare_call"').split(", CONSTRAINT", 1)
-    cursor.execute(", ".join([columns, *more, *checks, f"CONSTRAINT{rules}"]))
+    _columns, checks = tables[_BECOMES].split(", CONSTRAINT", 1)
+    cursor.execute(", ".join([columns, *more, f"CONSTRAINT{rules.removesuffix(')')}", f"CONSTRAINT{checks}"]))
     cursor.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
         f" AND tbl_name IN ('{_CAME}', '{_BECOMES}')"

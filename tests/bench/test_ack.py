@@ -33,5 +33,4 @@ def test_the_bare_table_is_the_hubs(stack: Stack) -> None:
         came, its_indexes = steady.shape(here.bare.environment, "handlers_receivedcall")
         becomes, more_indexes = steady.shape(here.bare.environment, "handlers_invocation")
     assert columns == came | becomes
-    # Both have a key.
-    assert indexes == its_indexes + more_indexes - 1
+    assert indexes == its_indexes + more_indexes
