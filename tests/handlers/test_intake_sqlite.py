@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -59,7 +60,7 @@ def at_once(*jobs: Any) -> list[Any]:
     def run(job: Any) -> None:
         try:
             given.append(job())
-        except DatabaseError as error:
+        except (DatabaseError, SystemExit) as error:
             given.append(error)
 
     threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
@@ -103,7 +104,62 @@ def test_a_group_written_singly_ends_where_the_file_is_locked_meanwhile(
     group = [intake_sqlite._Job(("SELECT 1", ()), lambda rows: None) for _ in range(5)]
     intake_sqlite._write(group)
     assert tries == [5, 1]
+    assert not any(job.told.locked() for job in group)
     assert all(job.done and isinstance(job.error, sqlite3.OperationalError) for job in group)
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many were written by each transaction."""
+    seen: list[int] = []
+    real = intake_sqlite._transaction
+
+    def count(group: list[Any]) -> None:
+        seen.append(len(group))
+        real(group)
+
+    monkeypatch.setattr(intake_sqlite, "_transaction", count)
+    monkeypatch.setattr(intake_sqlite, "_expected", 1)
+    return seen
+
+
+def test_a_lonely_call_waits_for_nobody(groups: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_sqlite, "_gather", lambda leader: pytest.fail("waited"))
+    assert [ask()() for _ in range(3)] == [[(1,)]] * 3
+    assert groups == [1, 1, 1]
+
+
+def test_as_many_as_last_time_are_waited_for_and_share_a_commit(
+    groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_sqlite, "_expected", 5)
+    monkeypatch.setattr(intake_sqlite, "GAP", 30.0)
+    began = time.monotonic()
+    assert at_once(*[ask() for _ in range(5)]) == [[(1,)]] * 5
+    assert groups == [5]
+    assert time.monotonic() - began < 15, "the fifth ends the waiting"
+
+
+def test_who_does_not_come_is_waited_for_once(groups: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_sqlite, "_expected", 5)
+    assert ask()() == [(1,)]
+    monkeypatch.setattr(intake_sqlite, "_gather", lambda leader: pytest.fail("waited"))
+    assert ask()() == [(1,)]
+    assert groups == [1, 1]
+
+
+def test_nobody_waits_for_a_leader_that_dies(groups: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(group: list[Any]) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(intake_sqlite, "_expected", 4)
+    monkeypatch.setattr(intake_sqlite, "GAP", 30.0)
+    with monkeypatch.context() as context:
+        context.setattr(intake_sqlite, "_transaction", die)
+        given = at_once(*[ask() for _ in range(4)])
+    assert sorted(type(each).__name__ for each in given) == ["DatabaseError"] * 3 + ["SystemExit"]
+    monkeypatch.setattr(intake_sqlite, "GAP", 0.001)
+    assert ask()() == [(1,)]
 
 
 def test_what_no_statement_can_carry_is_its_callers_error_alone(portal: Portal) -> None:
