@@ -54,8 +54,6 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    # An export beside a call gives the interpreter back after a millisecond, not after five, several times a call.
-    sys.setswitchinterval(0.001)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "b24app.settings")
     from django.core.exceptions import ImproperlyConfigured
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -75,3 +76,18 @@ def test_a_page_that_fails_gives_its_place_back(settings: Any) -> None:
     for _ in range(3):
         with pytest.raises(RuntimeError):
             process(_request("/admin/"))
+
+
+def test_threads_are_switched_sooner_while_a_page_is_served(settings: Any) -> None:
+    settings.WEB_THREADS = 4
+    usual = sys.getswitchinterval()
+    process = LeanPath(lambda request: StreamingHttpResponse(["a", "b"]))
+    try:
+        downloads = [process(_request("/admin/csv/")) for _ in range(2)]
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+        downloads[0].close()
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+        downloads[1].close()
+        assert sys.getswitchinterval() == pytest.approx(0.005)
+    finally:
+        sys.setswitchinterval(usual)
