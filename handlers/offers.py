@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 
 import structlog
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from handlers.incoming import Incoming
 from handlers.known import KnownPortal, Remembered
@@ -42,6 +42,8 @@ def offer_tokens(portal: KnownPortal, call: Incoming) -> None:
         application_token=call.application_token,
         brought=token_hash(refresh_token).hex(),
     )
+    # Nobody else does where a call is answered (b24app/wsgi.py), and one that broke would stay so.
+    close_old_connections()
     try:
         waiting = PendingInstallation.objects.filter(
             application_id=portal.application_id,

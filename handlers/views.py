@@ -48,7 +48,8 @@ class HandlerView(APIView):
             answer = _refusal(503, "spool_full", "The hub can't store the call now.")
             answer["Retry-After"] = "30"
             return answer
-        return HttpResponse(b"", content_type="text/plain")
+        # With a length the answer is one write; without, gunicorn sends it in chunks, by two.
+        return HttpResponse(b"", content_type="text/plain", headers={"Content-Length": "0"})
 
 
 class _Unusable(Exception):
