@@ -242,5 +242,8 @@ def _open() -> sqlite3.Connection:
         made.execute("PRAGMA journal_mode=WAL")
         made.execute("PRAGMA synchronous=FULL")
         made.execute("PRAGMA foreign_keys=ON")
+        # Else every hundredth commit or so copies the log's pages into the file while its calls wait. Others that
+        # write (the worker) still do after 1,000 pages; alone, a call's pages are copied a quarter as often.
+        made.execute("PRAGMA wal_autocheckpoint=4000")
         _connection, _connected_to = made, path
     return _connection
