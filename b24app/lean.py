@@ -2,7 +2,7 @@
 
 No session, no authentication, no locale, no host check: the view reads the form, verifies the token it
 carries and inserts one row (design §2). Measured: with them, half as many calls a second. Where gunicorn serves,
-b24app/wsgi.py sends calls here (`answer`) before Django's own handler, too.
+b24app/wsgi.py answers calls before Django's own handler, by the same view.
 
 Everything else together holds at most half of a process's threads (design §2 rule 9): pages that wait for a
 database that hangs must leave threads to the calls, which go to the spool.
