@@ -26,6 +26,8 @@ from portals.crypto import fernet_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = FileAwareEnv(file_suffix="_FILE")
+# Names of the settings that were read as secrets, or as addresses that may hold one.
+PRIVATE: set[str] = set()
 
 
 def root() -> Path:
@@ -48,6 +50,15 @@ def _say_what_to_set(kind: type[BaseException], error: BaseException, trace: Tra
 
 def text(name: str, default: str = "") -> str:
     return _read(env.str, name, default)
+
+
+def private(name: str, default: str = "") -> str:
+    """As `text`, of what robot code must not see (design §2 rule 8): in its runner it is not set, nor by `.env`."""
+    PRIVATE.add(name)
+    if runner():
+        for spelling in (name, f"{name}_FILE"):
+            os.environ.pop(spelling, None)
+    return text(name, default)
 
 
 def flag(name: str, default: bool = False) -> bool:
@@ -94,7 +105,7 @@ def apps(name: str) -> list[str]:
 
 def broker(name: str) -> str:
     """A broker's URL. Raises ImproperlyConfigured where it is none we know."""
-    value = text(name, "filesystem://")
+    value = private(name, "filesystem://")
     try:
         parts = urlsplit(value)
         known = parts.scheme == "filesystem" or (
@@ -128,7 +139,7 @@ def is_loopback(host: str) -> bool:
 
 def secret(name: str, debug: bool) -> str:
     """A secret that production must bring; while DEBUG is on, one is made and kept under `var/`."""
-    value = text(name)
+    value = private(name)
     if value:
         return value
     if runner():

@@ -46,7 +46,7 @@ WORKER_CONCURRENCY = env.number("WORKER_CONCURRENCY", max(6, 3 * (os.cpu_count()
 WEB_THREADS = env.number("WEB_THREADS", 16, 2, 256)
 SPOOL_DIR = BASE_DIR / env.text("SPOOL_DIR", "var/spool")
 SPOOL_MAX_MB = env.number("SPOOL_MAX_MB", 1024, 1, 1_000_000)
-METRICS_TOKEN = env.text("METRICS_TOKEN")
+METRICS_TOKEN = env.private("METRICS_TOKEN")
 # Requests a second and burst that one portal account is given (contract §4; Enterprise: 5 and 250).
 BUCKET_RATE = env.number("BUCKET_RATE", 2, 1, 50)
 BUCKET_BURST = env.number("BUCKET_BURST", 50, 1, 1000)
@@ -179,16 +179,19 @@ CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
 
 # Who is told when something is wrong and lasts (b24app/alarms.py).
 ALARM_EMAILS = env.comma_list("ALARM_EMAILS")
-ALARM_WEBHOOK_URL = (
-    env.url("ALARM_WEBHOOK_URL", env.text("ALARM_WEBHOOK_URL")) if env.text("ALARM_WEBHOOK_URL") else ""
-)
-vars().update(env.mail(env.text("EMAIL_URL")))
+_webhook = env.private("ALARM_WEBHOOK_URL")
+ALARM_WEBHOOK_URL = env.url("ALARM_WEBHOOK_URL", _webhook) if _webhook else ""
+_mail = env.private("EMAIL_URL")
+vars().update(env.mail(_mail))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"robot-hub@{_public.hostname}")
-if ALARM_EMAILS and not env.text("EMAIL_URL"):
+if ALARM_EMAILS and not _mail and not env.runner():
     raise ImproperlyConfigured(
         "ALARM_EMAILS is set and EMAIL_URL is not: set it to smtp://user:password@host:587."
     )
+
+# What a robot's runner is started without (robots/runner_environment.py).
+RUNNER_WITHOUT = sorted(env.PRIVATE)
 
 LOGGING = logs.config(DEBUG)
 LOGGING_CONFIG = "logging.config.dictConfig"

@@ -25,6 +25,7 @@ _WRITTEN: tuple[Callable[[str], str], ...] = (
     lambda value: quote(value, safe=""),
     quote_plus,
     lambda value: repr(value)[1:-1],
+    lambda value: repr(value.encode())[2:-1],
     lambda value: json.dumps(value)[1:-1],
     escape,
     lambda value: value.encode().hex(),

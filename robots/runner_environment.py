@@ -1,5 +1,6 @@
 """The environment a runner is given: that of its parent without its secrets (design §2 rule 8).
 
+The hub's own are those that the settings read as such (`RUNNER_WITHOUT`); what else lies there is known by its name.
 `DATABASE_URL` stays, since own apps may use the ORM; `B24_RUNNER=1` tells the settings to do without keys.
 """
 
@@ -9,6 +10,8 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
+
+from django.conf import settings
 
 _SECRET = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY"
@@ -22,7 +25,10 @@ _KEPT = re.compile(r"PG[A-Z]+|DATABASE_URL(_FILE)?")
 def secret_names(environment: Iterable[str]) -> list[str]:
     """The names, of those given, that a runner must not see; `NAME_FILE` of a secret is as good as the
     secret."""
-    return [name for name in environment if _SECRET.search(name) and not _KEPT.fullmatch(name)]
+    own = {spelling for name in settings.RUNNER_WITHOUT for spelling in (name, f"{name}_FILE")}
+    return [
+        name for name in environment if name in own or (_SECRET.search(name) and not _KEPT.fullmatch(name))
+    ]
 
 
 def runner_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -36,8 +42,6 @@ def runner_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]
     kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path and not path.startswith(own))
     kept["B24_RUNNER"] = "1"
     if "DJANGO_SETTINGS_MODULE" not in kept:
-        from django.conf import settings
-
         kept["DJANGO_SETTINGS_MODULE"] = getattr(settings, "SETTINGS_MODULE", None) or "b24app.settings"
     kept.update(extra or {})
     return kept

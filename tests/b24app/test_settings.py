@@ -84,3 +84,25 @@ def test_a_worker_says_the_same() -> None:
     done = start("-m", "celery", "-A", "b24app", "report", SECRET_KEY=None)
     assert done.returncode != 0
     assert "SECRET_KEY is not set" in done.stdout + done.stderr
+
+
+def test_a_runner_reads_no_secret_wherever_it_comes_from() -> None:
+    """As a `.env` would bring them back that the parent had taken out; and it needs none to start."""
+    script = (
+        "import django, os; django.setup(); from django.conf import settings;"
+        "print([n for n in settings.RUNNER_WITHOUT if n in os.environ or n + '_FILE' in os.environ]);"
+        "print('very-secret' in repr([getattr(settings, n) for n in dir(settings) if n.isupper()]))"
+    )
+    secret = {
+        "SECRET_KEY": "very-secret" * 5,
+        "ENCRYPTION_KEYS": "very-secret" * 5,
+        "METRICS_TOKEN": "very-secret",
+        "EMAIL_URL": "smtp://hub:very-secret@mail.example.com:587",
+        "ALARM_EMAILS": "ops@example.com",
+        "ALARM_WEBHOOK_URL": "https://chat.example.com/very-secret",
+        "CELERY_BROKER_URL": "redis://:very-secret@redis.example.com:6379/0",
+    }
+    runs_in = {"B24_RUNNER": "1", "DJANGO_SETTINGS_MODULE": "b24app.settings"}
+    done = start("-c", script, **secret, **runs_in)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["[]", "False"]

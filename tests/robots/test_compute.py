@@ -144,6 +144,8 @@ def test_scrubber_knows_encodings_and_cases() -> None:
         quote(secret.lower(), safe=""),
         re.sub("%..", lambda escape: escape[0].lower(), quote(secret, safe="")),
         json.dumps(secret)[1:-1],
+        str(secret.encode())[2:-1],
+        str(ValueError(secret.lower().encode()))[2:-1],
         secret.encode().hex(),
         secret.encode().hex().upper(),
     ]

@@ -153,7 +153,15 @@ def test_connections_are_closed_after_the_row(warm: Runner) -> None:
 
 
 def test_secrets_are_not_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SECRET_KEY", "ENCRYPTION_KEYS", "CELERY_BROKER_URL", "METRICS_TOKEN", "MAIN_CLIENT_SECRET"):
+    for name in (
+        "SECRET_KEY",
+        "ENCRYPTION_KEYS",
+        "CELERY_BROKER_URL",
+        "METRICS_TOKEN",
+        "EMAIL_URL",
+        "ALARM_WEBHOOK_URL",
+        "MAIN_CLIENT_SECRET",
+    ):
         monkeypatch.setenv(name, f"very-secret-{name}")
         monkeypatch.setenv(f"{name}_FILE", f"/run/very-secret-{name}")
     with Runner(environment=APPS) as runner:
@@ -168,6 +176,8 @@ def test_what_counts_as_secret() -> None:
         "SECRET_KEY_FILE",
         "ENCRYPTION_KEYS",
         "CELERY_BROKER_URL",
+        "EMAIL_URL",
+        "ALARM_WEBHOOK_URL_FILE",
         "REDIS_PASSWORD",
         "X_TOKEN_FILE",
     ]
