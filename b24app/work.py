@@ -39,11 +39,12 @@ SWEEPS: dict[str, Callable[[], object]] = {
 }
 
 
-def sweep(asked: bool = False) -> None:
-    """One pass of every room; a room that is being swept elsewhere, or fails, does not keep the others.
+def sweep(asked: bool = False) -> list[str]:
+    """One pass of every room, and the rooms that failed; one that is being swept elsewhere, or fails, keeps no other.
 
     `asked`: somebody wants it now (`manage.py sweep`), so that a room just swept is swept again.
     """
+    failed: list[str] = []
     for room, work in SWEEPS.items():
         held = lease.take(f"sweep:{room}", _SWEEP_SECONDS)
         if held is None and asked:
@@ -54,11 +55,13 @@ def sweep(asked: bool = False) -> None:
             work()
         except Exception as error:
             log.exception("a sweep failed", room=room)
+            failed.append(room)
             _note_failure(room, error)
         else:
             FailingSweep.objects.filter(room=room).delete()
         finally:
             held.renew(_REST_SECONDS)
+    return failed
 
 
 def _note_failure(room: str, error: Exception) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from b24app import alarm_causes, alarms, env, probe, work
@@ -266,7 +267,8 @@ def test_a_sweep_that_fails_is_told_while_it_lasts(monkeypatch: Any) -> None:
         raise ExceptionGroup("parts of a sweep failed", [RuntimeError("a defect")])
 
     monkeypatch.setitem(work.SWEEPS, "handlers", fails)
-    work.sweep(asked=True)
+    with pytest.raises(CommandError, match="handlers"):
+        call_command("sweep")
     assert list(FailingSweep.objects.values_list("room", flat=True)) == ["handlers"]
     assert kinds(alarm_causes.sweeps_failing) == [], "a moment of it may pass"
     FailingSweep.objects.update(since=minutes_ago(3))
