@@ -48,6 +48,8 @@ _LINE = [
     "sent_at",
     "ended_at",
     "released_at",
+    "followed_at",
+    "acknowledged_at",
     "confirmed_at",
     "tries",
     "sends",
