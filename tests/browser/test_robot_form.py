@@ -200,3 +200,16 @@ def test_publishing_is_in_sight_without_scrolling(person: Person, world: World) 
     page = person("integrators", viewport={"width": 1200, "height": 700}).new_page()
     page.goto(page_of(world, "discount"))
     expect(page.get_by_role("button", name="Save and publish").first).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_robot_is_removed_and_brought_back_on_its_page(person: Person, world: World, scheme: str) -> None:
+    page = person("integrators", color_scheme=scheme, viewport={"width": 390, "height": 800}).new_page()
+    page.goto(page_of(world, "half"))
+    assert violations(page) == []
+    page.get_by_role("button", name="Remove this robot").click()
+    expect(page.locator(".hub-top")).to_contain_text("removed")
+    assert violations(page) == []
+    page.get_by_role("button", name="Bring it back").click()
+    expect(page.locator(".messagelist .success")).to_contain_text("is back")
+    expect(page.get_by_role("button", name="Remove this robot")).to_be_visible()
