@@ -72,9 +72,10 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """The hub is loaded: what waits on this machine's disk need not wait for the first call; and whoever replaces
     a running web process (scripts/replace_web.py) learns that this worker can serve."""
-    from b24app import alarms
+    from b24app import alarms, loaded, urls  # noqa: F401  (what the first page would load)
     from portals import wake
 
+    loaded.for_good()
     wake.start()
     alarms.start()
     if worker.cfg.pidfile:

@@ -16,6 +16,8 @@ from typing import Any
 from billiard.pool import Pool
 from celery.concurrency import prefork
 
+from b24app import loaded
+
 
 class OwnedLock:
     """A POSIX record lock on a file without a name: of one process, not inherited, gone with the process."""
@@ -56,6 +58,10 @@ class SharedPipePool(Pool):
 
 
 class TaskPool(prefork.TaskPool):
-    """Prefork as ever, but for the pool above."""
+    """Prefork as ever, but for the pool above and for what its children share."""
 
     BlockingPool: Any = SharedPipePool
+
+    def on_start(self) -> None:
+        loaded.for_good()
+        super().on_start()

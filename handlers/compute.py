@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.db.models import F
 
 from handlers import attempts, claims, date_format, delivery, slots
 from handlers.attempts import Note
@@ -222,9 +223,12 @@ def _flush(done: list[Settlement], notes: list[Note]) -> None:
 
 
 def _load(rows: list[Claim]) -> dict[int, Row]:
-    found = Invocation.whole.filter(pk__in=[row.id for row in rows]).select_related("stored")
+    # As a column of the row: a result read as an object of its own and its row point at each other, and only the
+    # collector would free them.
+    found = Invocation.whole.filter(pk__in=[row.id for row in rows]).annotate(stored_result=F("stored__result"))
     return {
-        invocation.pk: Row(invocation, json.loads(invocation.call), invocation.result) for invocation in found
+        invocation.pk: Row(invocation, json.loads(invocation.call), invocation.stored_result or "")
+        for invocation in found
     }
 
 

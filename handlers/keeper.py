@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 import structlog
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connections
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,9 @@ class Keeper:
                 # The lease may run out now; the fence keeps that harmless.
                 self._call(self._renew, "a lease could not be renewed")
         finally:
-            connection.close()
+            # Only one that was made: to ask for it makes it, and what Django makes of it is garbage in a circle.
+            for used in connections.all(initialized_only=True):
+                used.close()
 
     def _call(self, what: Callable[[], object], failed: str) -> None:
         try:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import F
+
 from handlers.claims import Claim
 from handlers.models import Invocation
 from portals.crypto import SecretUnreadable, decrypt
@@ -54,7 +56,12 @@ class Request:
 
 def load(claimed: list[Claim]) -> tuple[list[Outgoing], list[Claim]]:
     """(the rows, the most urgent first; those whose event token no key opens)."""
-    found = Invocation.whole.select_related("stored", "sending").in_bulk([claim.id for claim in claimed])
+    # As columns of the row: a result read as an object of its own and its row point at each other, and only the
+    # collector would free them.
+    whole = Invocation.whole.select_related("sending").annotate(
+        stored_result=F("stored__result"), stored_lines=F("stored__lines")
+    )
+    found = whole.in_bulk([claim.id for claim in claimed])
     rows: list[Outgoing] = []
     unreadable: list[Claim] = []
     for claim in claimed:
@@ -95,9 +102,10 @@ def arrange(rows: list[Outgoing], room: int) -> Request:
     return request
 
 
-def _outgoing(claim: Claim, invocation: Invocation) -> Outgoing:
+def _outgoing(claim: Claim, invocation: Any) -> Outgoing:
     token = decrypt(bytes(invocation.event_token)).decode("utf-8", "replace")
-    result = json.loads(invocation.result) if invocation.result else {"values": {}, "log": None}
+    stored = invocation.stored_result
+    result = json.loads(stored) if stored else {"values": {}, "log": None}
     send: dict[str, Any] = {"EVENT_TOKEN": token, "RETURN_VALUES": result["values"]}
     if result["log"]:
         send["LOG_MESSAGE"] = result["log"]
@@ -105,7 +113,7 @@ def _outgoing(claim: Claim, invocation: Invocation) -> Outgoing:
         del send["RETURN_VALUES"]
     commands: dict[str, Command] = {}
     if invocation.sends == 0:
-        for place, line in enumerate(_lines(invocation.lines)):
+        for place, line in enumerate(_lines(invocation.stored_lines or "")):
             commands[f"l{claim.id}_{place}"] = (
                 "bizproc.activity.log",
                 {"EVENT_TOKEN": token, "LOG_MESSAGE": line},
