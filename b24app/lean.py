@@ -24,8 +24,9 @@ _HANDLER = re.compile(r"^/b24/([-a-zA-Z0-9_]+)/handler/?$")
 # Asks nobody and is over at once; whoever watches the process must hear that it lives.
 _ALIVE = "/healthz"
 # Seconds for which a thread keeps the interpreter from another that wants it. Calls ask for it all the time and give
-# it back by themselves soon: an early switch only costs them (5 % of their CPU at 1 ms). A page beside them does not.
-_SWITCH, _SWITCH_BESIDE_PAGES = 0.005, 0.001
+# it back by themselves soon: an early switch only costs them (5 % of their CPU at 1 ms). A page beside them does not,
+# and a call needs the interpreter several times before its row is written.
+_SWITCH, _SWITCH_BESIDE_PAGES = 0.005, 0.0002
 
 
 def called_slug(path: str) -> str | None:

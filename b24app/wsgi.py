@@ -20,6 +20,7 @@ _hub = get_wsgi_application()
 
 # Once Django is set up.
 from b24app.lean import called_slug  # noqa: E402
+from handlers import calls_first  # noqa: E402
 from handlers.views import HandlerView  # noqa: E402
 
 _answer = HandlerView.as_view()
@@ -40,12 +41,15 @@ def _call(environ: dict[str, Any], start_response: Callable[..., Any], slug: str
     """A handler call's answer, as Django's handler would give it, without what that does around every request:
     its signals and layers cost a fifth of all that a call costs until its row is written, and nothing of a call
     needs them (its connections are the intake's own)."""
+    calls_first.come()
     request = WSGIRequest(environ)
     response: Any
     try:
         response = _answer(request, slug=slug)
     except Exception as error:
         response = response_for_exception(request, error)
+    finally:
+        calls_first.answered()
     start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
     return [response.content]
 
