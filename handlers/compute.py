@@ -225,7 +225,9 @@ def _flush(done: list[Settlement], notes: list[Note]) -> None:
 def _load(rows: list[Claim]) -> dict[int, Row]:
     # As a column of the row: a result read as an object of its own and its row point at each other, and only the
     # collector would free them.
-    found = Invocation.whole.filter(pk__in=[row.id for row in rows]).annotate(stored_result=F("stored__result"))
+    found = Invocation.whole.filter(pk__in=[row.id for row in rows]).annotate(
+        stored_result=F("stored__result")
+    )
     return {
         invocation.pk: Row(invocation, json.loads(invocation.call), invocation.stored_result or "")
         for invocation in found
