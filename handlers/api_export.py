@@ -18,12 +18,15 @@ from django.utils import timezone
 from handlers import calls_first, timeline
 from handlers.api_calls import CallSerializer
 from handlers.models import Invocation
+from portals.models import Portal
+from robots.models import RobotVersion
 
 # What is read at once keeps the interpreter for about five milliseconds; calls wait for no more (`calls_first`).
 PAGE = 50
 COLUMNS: list[str] = CallSerializer.Meta.fields
 # A spreadsheet would run a cell that begins so as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_PORTAL = ["application__slug", "domain", "state", "trouble", "paused_at"]
 _READ: dict[str, Callable[[Invocation], Any]] = {
     "application": lambda call: call.portal.application.slug,
     "portal": lambda call: call.portal_id,
@@ -42,6 +45,9 @@ def lines(calls: QuerySet[Invocation], number: F) -> Iterator[str]:
     """The header at once, then page by page, newest first by `number`: each below the last one's of the one before."""
     yield _written([COLUMNS])
     readers = [_READ.get(name) or _attribute(name) for name in COLUMNS]
+    portals = _Known(Portal.objects.select_related("application").only(*_PORTAL))
+    versions = _Known(RobotVersion.objects.only("number"))
+    calls = calls.select_related(None)
     zone = timezone.get_current_timezone()
     below: int | None = None
     while True:
@@ -51,12 +57,26 @@ def lines(calls: QuerySet[Invocation], number: F) -> Iterator[str]:
         table = []
         for call in rows:
             calls_first.give_way()
+            call.portal = portals[call.portal_id]
+            call.version = versions[call.version_id] if call.version_id else None
             table.append([cell(read(call), zone) for read in readers])
         if table:
             yield _written(table)
         if len(rows) < PAGE:
             return
         below = rows[-1].pk
+
+
+class _Known(dict[int, Any]):
+    """Rows by id, each read once an export: one for each line of it would be half of what the line costs."""
+
+    def __init__(self, rows: QuerySet[Any]) -> None:
+        super().__init__()
+        self._rows = rows
+
+    def __missing__(self, key: int) -> Any:
+        self[key] = self._rows.get(pk=key)
+        return self[key]
 
 
 def cell(value: Any, zone: dt.tzinfo) -> str:
