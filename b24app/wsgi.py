@@ -41,9 +41,9 @@ def _call(environ: dict[str, Any], start_response: Callable[..., Any], slug: str
     """A handler call's answer, as Django's handler would give it, without what that does around every request:
     its signals and layers cost a fifth of all that a call costs until its row is written, and nothing of a call
     needs them (its connections are the intake's own)."""
-    calls_first.come()
     request = WSGIRequest(environ)
     response: Any
+    calls_first.come()
     try:
         response = _answer(request, slug=slug)
     except Exception as error:

@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
 
-from b24app.lean import LeanPath
+from b24app import wsgi
 from handlers import api_export, calls_first
 from handlers.models import Invocation
 from tests.factories import InvocationFactory
@@ -67,15 +69,11 @@ def test_a_call_has_come_while_it_is_answered(fails: bool, monkeypatch: pytest.M
             raise RuntimeError
         return HttpResponse()
 
-    path = LeanPath(lambda request: HttpResponse())
-    monkeypatch.setattr(path, "handler", handler)
-    request = HttpRequest()
-    request.path_info = "/b24/main/handler/"
-    if fails:
-        with pytest.raises(RuntimeError):
-            path(request)
-    else:
-        path(request)
+    monkeypatch.setattr(wsgi, "_answer", handler)
+    request = RequestFactory().post("/b24/main/handler/")
+    statuses: list[str] = []
+    list(wsgi.application(request.environ, lambda status, headers: statuses.append(status)))
+    assert statuses == ["500 Internal Server Error" if fails else "200 OK"]
     assert seen == [{threading.get_ident()}] and not calls_first._here
 
 
@@ -85,7 +83,6 @@ def test_an_export_gives_way_before_each_page_and_row(monkeypatch: pytest.Monkey
     InvocationFactory.create_batch(3)
     asked: list[int] = []
     monkeypatch.setattr(calls_first, "give_way", lambda: asked.append(1))
-    assert (
-        len(list(api_export.lines(Invocation.objects.select_related("portal__application", "version")))) == 3
-    )
+    calls = Invocation.objects.select_related("portal__application", "version")
+    assert len(list(api_export.lines(calls, F("id")))) == 3
     assert len(asked) == 2 + 3

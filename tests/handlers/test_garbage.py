@@ -33,7 +33,7 @@ def no_collector() -> Iterator[None]:
     "read",
     [
         lambda claims: [row.invocation for row in compute._load(claims).values()],
-        lambda claims: [row.invocation for row in outgoing.load(claims)],
+        lambda claims: [row.invocation for row in outgoing.load(claims)[0]],
     ],
     ids=["to compute", "to send"],
 )
