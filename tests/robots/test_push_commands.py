@@ -68,7 +68,7 @@ def test_a_portal_that_does_not_answer_is_one_line(lab: PortalLab) -> None:
     assert status == 1
     said = [line for line in out.splitlines() if line.startswith("  ")]
     assert said == [
-        "  not done: the portal does not answer (unreachable No connection could be made.)."
+        "  not done: the portal does not answer (No connection could be made.)."
         " See whether the portal opens in a browser. It is tried every minute. Left for later: x, y."
     ]
     status, out = run("push_robots", dry_run=True)
