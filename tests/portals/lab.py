@@ -34,6 +34,8 @@ class Sandbox(SandboxControl):
         for line in self.process.stdout:
             if "listening on" in line:
                 super().__init__(line.split()[-1])
+                # See tests/handlers/rig.py.
+                self.post("queue", keep_alive=False)
                 return
         raise AssertionError(f"The sandbox did not start; it ended with {self.process.wait(10)}.")
 

@@ -525,8 +525,9 @@ def test_a_second_push_waits_for_the_first(lab: PortalLab) -> None:
 
     thread = threading.Thread(target=second)
     thread.start()
-    while not told:
+    while not told and thread.is_alive():
         thread.join(0.01)
+    assert told
     assert ended == []
     held.release()
     thread.join(20)
