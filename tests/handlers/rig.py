@@ -37,6 +37,10 @@ def sandbox(folder: Path) -> Iterator[SandboxControl]:
         "--ru-port",
         "0",
         "--no-snapshot",
+        # Each keeps a connection to the test's own server, whose thread keeps one to the database: sixty-four, twice,
+        # are more than PostgreSQL takes.
+        "--threads",
+        "16",
     ]
     process = Process("sandbox", [*command, "--die-with-parent"], dict(os.environ), folder).start()
     try:
@@ -44,11 +48,7 @@ def sandbox(folder: Path) -> Iterator[SandboxControl]:
             lambda: re.search(r"sandbox listening on (\S+)", process.log.read_text(errors="replace")),
             "the sandbox tells its address",
         )
-        control = SandboxControl(found[1])
-        # A thread of the test's own server lasts as long as its connection, and so does its own of the database:
-        # sixty-four kept alive, twice, are more than PostgreSQL takes.
-        control.post("queue", keep_alive=False)
-        yield control
+        yield SandboxControl(found[1])
     finally:
         process.end()
 

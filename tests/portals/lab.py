@@ -25,6 +25,8 @@ class Sandbox(SandboxControl):
             [
                 *(sys.executable, "-m", "sandbox", "--port", "0", "--no-snapshot"),
                 *("--west-port", "0", "--ru-port", "0", "--die-with-parent"),
+                # Few, as in tests/handlers/rig.py.
+                *("--threads", "8"),
             ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -34,8 +36,6 @@ class Sandbox(SandboxControl):
         for line in self.process.stdout:
             if "listening on" in line:
                 super().__init__(line.split()[-1])
-                # See tests/handlers/rig.py.
-                self.post("queue", keep_alive=False)
                 return
         raise AssertionError(f"The sandbox did not start; it ended with {self.process.wait(10)}.")
 
