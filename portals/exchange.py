@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from portals import kept_answer, oauth, spent
-from portals.claim import OAUTH, Claim
+from portals.claim import EVENT, OAUTH, UPDATE, Claim
 from portals.crypto import token_hash
 from portals.errors import CommandRefused, Passes, PortalTrouble, UnknownAnswer
 from portals.failpoint import failpoint
@@ -72,8 +72,9 @@ def _exchange_once(
         return oauth.refresh(application, server, token, timeout)
     except UnknownAnswer as error:
         # It may have been taken. Asking once more could lose a portal that works; one that does not has nothing
-        # to lose, and the installation may be saved by it.
-        if known is None or known.state != Portal.State.INSTALLED or not known.has_working_token:
+        # to lose, and the installation may be saved by it. Nor has one that may call with another application token
+        # from now on: its calls would be refused, which are never sent again; results of a lost portal wait.
+        if known is None or _must_know(known, claim):
             spent.take_back(application.pk, token)
             raise
         raise Refused(
@@ -92,6 +93,13 @@ def _exchange_once(
         else:
             spent.settle(application.pk, [token_hash(token)], proved=False)
         raise
+
+
+def _must_know(known: Portal, claim: Claim) -> bool:
+    if known.state != Portal.State.INSTALLED or not known.has_working_token:
+        return True
+    told = claim.application_token
+    return claim.way in (EVENT, UPDATE) and bool(told) and told != known.application_token
 
 
 def _unconfirmed(claim: Claim, server: str, code: str) -> Refused:

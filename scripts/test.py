@@ -22,8 +22,6 @@ from tests.system import servers  # noqa: E402  (found only now)
 
 # These start processes of their own, or need no database of the hub's: once is enough.
 ONCE = ["tests/browser", "tests/system", "tests/chaos", "tests/bench", "tests/sandbox"]
-# What is read there touches no database: once is enough, too.
-NO_DATABASE = ["tests/fuzz/test_readers.py"]
 
 
 @dataclass
@@ -63,8 +61,8 @@ def _planned() -> list[Run]:
         Run(
             "rooms on PostgreSQL",
             rooms,
-            settings={"DATABASE_URL": servers.database_url()},
-            options=[*split, *(f"--ignore={path}" for path in NO_DATABASE), "--durations=12"],
+            settings={"DATABASE_URL": servers.database_url(), "B24_TEST_DATABASE_ONLY": "1"},
+            options=[*split, "--durations=12"],
             missing=servers.missing("PostgreSQL"),
         ),
         # What takes longest, so that the whole stays under its twenty-five minutes.

@@ -30,6 +30,21 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     Path(target).write_text(json.dumps({**counts, "missing": missing}))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The second database's run repeats what touches a database, and nothing else."""
+    if not os.environ.get("B24_TEST_DATABASE_ONLY"):
+        return
+    touches = {"db", "transactional_db", "django_db_setup", "live_server"}
+    alone = [
+        item
+        for item in items
+        if item.get_closest_marker("django_db") is None
+        and not touches.intersection(getattr(item, "fixturenames", ()))
+    ]
+    config.hook.pytest_deselected(items=alone)
+    items[:] = [item for item in items if item not in set(alone)]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `stack` runs once on each database and broker, where it does not choose itself."""
     chosen = any("stack" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
