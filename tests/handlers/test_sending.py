@@ -148,7 +148,7 @@ def test_a_row_whose_event_token_no_key_opens_ends_alone(rig: Rig) -> None:
 
 
 @pytest.mark.contract("7.17")
-def test_all_lines_of_a_result_that_goes_alone_are_written_though_the_bucket_is_empty(rig: Rig) -> None:
+def test_s7_all_lines_of_a_result_that_goes_alone_are_written_though_the_bucket_is_empty(rig: Rig) -> None:
     """A text that a batch would substitute: six requests of its own, and the bucket takes the first at once."""
     rig.robot()
     number = rig.run()

@@ -109,7 +109,7 @@ def test_a_token_that_the_copy_does_not_know_is_kept_unverified_and_judged_later
 
 
 @pytest.mark.contract("3.10")
-def test_a_call_proved_by_the_former_token_is_judged_by_when_it_came(
+def test_s3_a_call_proved_by_the_former_token_is_judged_by_when_it_came(
     portal: Portal, version: RobotVersion, away: Any
 ) -> None:
     Portal.objects.update(
@@ -130,7 +130,7 @@ def test_a_call_proved_by_the_former_token_is_judged_by_when_it_came(
 
 
 @pytest.mark.contract("3.16")
-def test_a_call_proved_before_an_uninstall_waits_for_a_reinstallation_and_then_ends(
+def test_s3_a_call_proved_before_an_uninstall_waits_for_a_reinstallation_and_then_ends(
     portal: Portal, version: RobotVersion, away: Any, settings: Any
 ) -> None:
     drain.tend()

@@ -37,7 +37,7 @@ def is_well(world: World) -> bool:
 
 @pytest.mark.contract("2.6", "3.6")
 @pytest.mark.parametrize("page", ["install/", ""])
-def test_s2_an_employees_reload_costs_nothing(world, page):
+def test_s2_s3_an_employees_reload_costs_nothing(world, page):
     world.install()
     before = Portal.objects.get()
     form = frame_form(world, user=2)
@@ -59,7 +59,7 @@ def test_s2_a_reload_where_no_administrators_token_is_held_costs_nothing(world, 
 
 
 @pytest.mark.contract("2.6", "3.3")
-def test_s3_an_older_form_that_comes_late_costs_nothing(world):
+def test_s2_s3_an_older_form_that_comes_late_costs_nothing(world):
     world.install()
     first, second = frame_form(world), frame_form(world)
     for form in (first, second, first, second):
@@ -127,7 +127,7 @@ def test_s2_an_answer_that_was_lost_is_not_asked_for_again(world):
 
 
 @pytest.mark.contract("2.9", "3.17")
-def test_s2_a_token_server_that_was_not_reached_used_nothing(world, settings):
+def test_s2_s3_a_token_server_that_was_not_reached_used_nothing(world, settings):
     world.install()
     form = frame_form(world)
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -143,7 +143,9 @@ def test_s2_a_token_server_that_was_not_reached_used_nothing(world, settings):
 
 
 @pytest.mark.contract("2.6", "3.12")
-def test_s3_an_update_whose_proof_was_lost_is_believed_for_the_application_token_it_carries(world, installed):
+def test_s2_s3_an_update_whose_proof_was_lost_is_believed_for_the_application_token_it_carries(
+    world, installed
+):
     world.install()
     form = frame_form(world)
     event = {
@@ -159,7 +161,7 @@ def test_s3_an_update_whose_proof_was_lost_is_believed_for_the_application_token
 
 
 @pytest.mark.contract("2.6", "6.5")
-def test_s2_what_our_own_renewal_used_is_not_used_by_a_call_that_brings_it(world):
+def test_s2_s6_what_our_own_renewal_used_is_not_used_by_a_call_that_brings_it(world):
     told = world.install()
     portal = Portal.objects.get()
     used = portal.refresh_token
