@@ -41,6 +41,9 @@ def runner_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]
     own = (sys.prefix + os.sep, sys.base_prefix + os.sep)
     kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path and not path.startswith(own))
     kept["B24_RUNNER"] = "1"
+    # glibc sets 64 MB of addresses aside for each thread's own heap, and addresses are what the limit counts: a robot
+    # that began eight threads could not ("can't start new thread"), now and then.
+    kept.setdefault("MALLOC_ARENA_MAX", "2")
     if "DJANGO_SETTINGS_MODULE" not in kept:
         kept["DJANGO_SETTINGS_MODULE"] = getattr(settings, "SETTINGS_MODULE", None) or "b24app.settings"
     kept.update(extra or {})
