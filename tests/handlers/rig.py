@@ -40,7 +40,7 @@ def sandbox(folder: Path) -> Iterator[SandboxControl]:
         # Each keeps a connection to the test's own server, whose thread keeps one to the database: sixty-four, twice,
         # are more than PostgreSQL takes.
         "--threads",
-        "16",
+        "10",
     ]
     process = Process("sandbox", [*command, "--die-with-parent"], dict(os.environ), folder).start()
     try:
