@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from portals import claim, install, verify
+from portals.application_token import same
 from portals.claim import BadClaim
 from portals.clock import db_now
 from portals.install import After, Outcome
@@ -76,7 +77,7 @@ def _uninstalled(application: Application, form: dict[str, Any]) -> Outcome:
     told_at = _moment(form)
     with transaction.atomic():
         row = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
-        if row.state != Portal.State.INSTALLED or not verify.same(
+        if row.state != Portal.State.INSTALLED or not same(
             row.application_token, _auth(form, "application_token")
         ):
             return Outcome("known", row)
@@ -103,7 +104,7 @@ def _known(application: Application, form: dict[str, Any]) -> Portal | None:
     if not claim.MEMBER_ID.fullmatch(member_id):
         raise BadClaim("The event names no portal: auth[member_id] is missing or malformed.")
     portal = verify.find(application, member_id)
-    if portal is None or not verify.same(portal.application_token, _auth(form, "application_token")):
+    if portal is None or not same(portal.application_token, _auth(form, "application_token")):
         return None
     return portal
 

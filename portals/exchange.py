@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from portals import kept_answer, oauth, spent
+from portals.application_token import is_another
 from portals.claim import EVENT, OAUTH, UPDATE, Claim
 from portals.crypto import token_hash
 from portals.errors import CommandRefused, Passes, PortalTrouble, UnknownAnswer
@@ -98,8 +99,7 @@ def _exchange_once(
 def _must_know(known: Portal, claim: Claim) -> bool:
     if known.state != Portal.State.INSTALLED or not known.has_working_token:
         return True
-    told = claim.application_token
-    return claim.way in (EVENT, UPDATE) and bool(told) and told != known.application_token
+    return claim.way in (EVENT, UPDATE) and is_another(known, claim.application_token)
 
 
 def _unconfirmed(claim: Claim, server: str, code: str) -> Refused:

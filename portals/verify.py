@@ -8,7 +8,6 @@ token of the form, and its tokens in place of working ones, are taken from an ad
 from __future__ import annotations
 
 import datetime as dt
-import hmac
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, spent, transport
+from portals.application_token import is_another, same
 from portals.claim import UPDATE, Claim
 from portals.clock import db_now
 from portals.crypto import token_hash
@@ -77,11 +77,6 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
         and portal.token_is_admin is True
         and same(portal.application_token, claim.application_token)
     )
-
-
-def same(stored: str, told: str) -> bool:
-    """Whether two tokens are equal, in constant time; an empty one equals nothing."""
-    return bool(stored) and hmac.compare_digest(stored.encode(), told.encode("utf-8", "replace"))
 
 
 def verify(application: Application, claim: Claim, timeout: float = oauth.SECONDS) -> Verified:
@@ -178,7 +173,7 @@ def _settle(portal_id: int, claim: Claim, tokens: oauth.Tokens, is_admin: bool |
                 row.installation += 1
                 row.events_bound_to = ""
                 changed = True
-            if _is_another(row, told) and row.untaken_token_at is None:
+            if is_another(row, told) and row.untaken_token_at is None:
                 row.untaken_token_at = db_now()
                 log.warning("Portal %s: another application token was told, not by an administrator.", row.pk)
         row.save()
@@ -190,13 +185,6 @@ def _prove(application_id: int, claim: Claim) -> None:
     """What the claim brings is written: whoever posts it again learns nothing else."""
     hashes = {bytes.fromhex(claim.brought), token_hash(claim.refresh_token)}
     spent.settle(application_id, hashes, proved=True)
-
-
-def _is_another(portal: Portal, told: str) -> bool:
-    """Whether an application token is told that this portal neither has nor had a moment ago."""
-    return bool(told) and not (
-        same(portal.application_token, told) or same(portal.former_application_token, told)
-    )
 
 
 def _store(portal: Portal, tokens: oauth.Tokens, is_admin: bool | None) -> None:

@@ -143,6 +143,26 @@ def test_s2_s3_a_token_server_that_was_not_reached_used_nothing(world, settings)
 
 
 @pytest.mark.contract("2.6", "3.12")
+@pytest.mark.parametrize(("told", "kept"), [("another", 1), ("the-former", 0)])
+def test_s2_s3_an_updates_lost_proof_is_asked_for_again_where_it_tells_another_application_token(
+    world, told, kept
+):
+    world.install()
+    portal = Portal.objects.get()
+    portal.former_application_token = "the-former"
+    portal.save()
+    event = {
+        "event": "ONAPPUPDATE",
+        "auth[member_id]": world.member_id,
+        "auth[refresh_token]": frame_form(world)["REFRESH_ID"],
+        "auth[application_token]": told,
+    }
+    world.sandbox.post("servers/west/faults", kind="html", count=1)
+    requests.post(f"{world.address}events/", data=event, timeout=30)
+    assert PendingInstallation.objects.filter(state=PendingInstallation.State.WAITING).count() == kept
+
+
+@pytest.mark.contract("2.6", "3.12")
 def test_s2_s3_an_update_whose_proof_was_lost_is_believed_for_the_application_token_it_carries(
     world, installed
 ):
