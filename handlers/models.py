@@ -6,59 +6,18 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-# A room's models are found here, wherever they are written.
+# A room's models are found here, wherever they are written, and so are their states.
 from handlers.order_record import ReplayOrder as ReplayOrder
+from handlers.refused_call import RefusedCall as RefusedCall
+from handlers.states import OPEN_STATES as OPEN_STATES
+from handlers.states import Cause as Cause
+from handlers.states import Confirmation as Confirmation
+from handlers.states import State as State
 from portals.models import Portal
 from robots.models import RobotVersion
-
-
-class State(models.TextChoices):
-    RECEIVED = "received", _("received")
-    COMPUTING = "computing", _("computing")
-    READY = "ready", _("ready to send")
-    SENDING = "sending", _("being sent")
-    DELIVERED = "delivered", _("delivered")
-    NOT_AWAITED = "not_awaited", _("done, not awaited")
-    EXPIRED = "expired", _("expired: the wait was over")
-    REFUSED = "refused", _("refused by the portal")
-    FAILED = "failed", _("failed: a person must look")
-
-
-OPEN_STATES = (State.RECEIVED, State.COMPUTING, State.READY, State.SENDING)
-
-
-class Cause(models.TextChoices):
-    """Why a call ended as it did; a closed list."""
-
-    TOKEN_REFUSED = "token_refused", _("the portal does not know the token")
-    PROCESS_GONE = "process_gone", _("the process no longer exists")
-    PORTAL_GONE = "portal_gone", _("the portal is gone")
-    WAIT_OVER = "wait_over", _("the process had stopped waiting")
-    CODE_UNKNOWN = "code_unknown", _("no robot has this code")
-    INPUT_WRONG = "input_wrong", _("an input can't be read")
-    ROBOT_ERROR = "robot_error", _("the robot's code raised an error")
-    OUTPUT_WRONG = "output_wrong", _("what the robot returned can't be sent")
-    TIME_LIMIT = "time_limit", _("the robot ran too long")
-    MEMORY = "memory", _("the robot used too much memory")
-    PROCESS_DIED = "process_died", _("the robot's process died")
-    SEND_REFUSED = "send_refused", _("the portal refused the result")
-    TOKEN_UNREADABLE = "token_unreadable", _("no key opens the stored event token")
-    RESTORED = "restored", _("restored from a backup: whether it was answered since is not known")
-
-
-class Confirmation(models.TextChoices):
-    """How far it is known that a delivered result arrived (contract §7)."""
-
-    NONE = "", _("nothing to confirm")
-    LOOK = "look", _("will be looked for")
-    REPEAT = "repeat", _("will be sent once more")
-    CONFIRMED = "confirmed", _("arrived")
-    UNOBSERVABLE = "unobservable", _("taken; arrival not observable on this plan")
-    MAYBE = "maybe", _("may have arrived: the answer to a sending was lost")
-    STUCK = "stuck", _("the portal took it, the process still waits")
 
 
 class Sending(models.Model):
@@ -160,6 +119,18 @@ class _Narrow(models.Manager["Invocation"]):
         return super().get_queryset().defer("event_token", "call")
 
 
+class _Whole(models.Manager["Invocation"]):
+    """With what came and its token: for those who work on it."""
+
+    def with_result(self) -> models.QuerySet[Any]:
+        """Each with `stored_result` and `stored_lines`, None where it has none yet.
+
+        As columns of the row: a result read as an object of its own and its row point at each other, and only
+        the collector would free them.
+        """
+        return self.annotate(stored_result=F("stored__result"), stored_lines=F("stored__lines"))
+
+
 class Invocation(ReceivedCall):
     """One run of one call: (portal, token, run). Only `handlers/claims.py` writes state, lease and fence."""
 
@@ -222,8 +193,7 @@ class Invocation(ReceivedCall):
     revision = models.CharField(_("code revision"), max_length=40, blank=True, default="")
 
     objects: ClassVar[_Narrow] = _Narrow()
-    # With what came and its token: for those who work on it.
-    whole: ClassVar[models.Manager[Invocation]] = models.Manager()
+    whole: ClassVar[_Whole] = _Whole()
 
     class Meta:
         verbose_name = _("call")
@@ -340,36 +310,3 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step}: {self.code}"
-
-
-class RefusedCall(models.Model):
-    """A call that proved nothing: when, from where, which portal it claimed, why (bounded, scrubbed)."""
-
-    class Reason(models.TextChoices):
-        """What the log tells in words; `sentence` is what the caller was answered."""
-
-        TYPE_WRONG = "type_wrong", _("it was no form")
-        FORM_TOO_BIG = "form_too_big", _("the form is too large")
-        FORM_UNREADABLE = "form_unreadable", _("the form lacks what makes it a call")
-        APPLICATION_UNKNOWN = "application_unknown", _("no such application here")
-        PORTAL_UNKNOWN = "portal_unknown", _("the application is not installed on the claimed portal")
-        UNINSTALLED = "uninstalled", _("the application was uninstalled on the claimed portal")
-        TOKEN_UNKNOWN = "token_unknown", _("the portal's application token is not known yet")
-        TOKEN_WRONG = "token_wrong", _("the application token is not the claimed portal's")
-
-    at = models.DateTimeField(_("at"))
-    address = models.CharField(_("from"), max_length=45, blank=True)
-    application = models.CharField(_("application"), max_length=50, blank=True)
-    member_id = models.CharField(_("claimed portal"), max_length=64, blank=True)
-    domain = models.CharField(_("claimed domain"), max_length=255, blank=True)
-    robot_code = models.CharField(_("robot"), max_length=128, blank=True)
-    reason = models.CharField(_("why"), max_length=40, choices=Reason)
-    sentence = models.CharField(_("what the caller was told"), max_length=300, blank=True)
-
-    class Meta:
-        verbose_name = _("refused call")
-        verbose_name_plural = _("refused calls")
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return self.reason

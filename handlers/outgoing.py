@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import F
-
 from handlers.claims import Claim
 from handlers.models import Invocation
 from portals.crypto import SecretUnreadable, decrypt
@@ -56,12 +54,7 @@ class Request:
 
 def load(claimed: list[Claim]) -> tuple[list[Outgoing], list[Claim]]:
     """(the rows, the most urgent first; those whose event token no key opens)."""
-    # As columns of the row: a result read as an object of its own and its row point at each other, and only the
-    # collector would free them.
-    whole = Invocation.whole.select_related("sending").annotate(
-        stored_result=F("stored__result"), stored_lines=F("stored__lines")
-    )
-    found = whole.in_bulk([claim.id for claim in claimed])
+    found = Invocation.whole.with_result().select_related("sending").in_bulk([claim.id for claim in claimed])
     rows: list[Outgoing] = []
     unreadable: list[Claim] = []
     for claim in claimed:
