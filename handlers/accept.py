@@ -170,7 +170,12 @@ def _refusal(portal: KnownPortal | None, call: Incoming) -> Refused:
         return Refused(
             "token_unknown", "This portal's application token is not known here yet.", portal=portal
         )
-    return Refused("token_wrong", "auth[application_token] is not this portal's.")
+    return Refused(
+        "token_wrong",
+        "auth[application_token] is not this portal's.",
+        # It may be the one that an employee's update told of: a call's own tokens may prove it likewise.
+        portal=portal if portal.untaken else None,
+    )
 
 
 def _stamp(value: dt.datetime | None) -> dt.datetime | str | None:

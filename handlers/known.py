@@ -61,6 +61,8 @@ class KnownPortal:
     token: bytes
     former: bytes
     former_until: dt.datetime | None
+    # Another application token was told of, and not taken since no administrator told it.
+    untaken: bool
 
     def which(self, application_token: str) -> str:
         """'present', 'former' or '' for a token that is neither."""
@@ -89,7 +91,8 @@ _versions: Remembered[int, KnownVersion] = Remembered(20_000)
 
 _PORTAL = """
 SELECT p.id, p.application_id, p.member_id, p.installation, p.state, p.application_token,
-       p.former_application_token, p.former_until, p.token_state, p.clock_ahead
+       p.former_application_token, p.former_until, p.token_state, p.clock_ahead,
+       p.untaken_token_at IS NOT NULL
 FROM portals_portal p JOIN portals_application a ON a.id = p.application_id
 WHERE a.slug = %s AND p.member_id = %s
 """
@@ -195,6 +198,7 @@ def _known(row: tuple[Any, ...]) -> KnownPortal:
         token=token,
         former=former,
         former_until=_aware(row[7]),
+        untaken=bool(row[10]),
     )
 
 

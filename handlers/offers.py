@@ -1,5 +1,6 @@
-"""Tokens that a handler call brings: used only while the portal has no working one (design §2), or where it came
-in by full OAuth and its application token is not known yet: an administrator's token then proves the one beside it.
+"""Tokens that a handler call brings: used only while the portal has no working one (design §2), or where its
+application token is not known (it came in by full OAuth, or an employee's update told of another): an
+administrator's token then proves the one beside it.
 """
 
 from __future__ import annotations

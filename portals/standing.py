@@ -242,7 +242,8 @@ def _application_token(portal: Portal) -> list[Remark]:
             % {"when": _when(portal.untaken_token_at)},
             _(
                 "Let an administrator open the application on the portal, once. If it was updated there, its robots"
-                " are brought back by themselves, but its calls are refused until then."
+                " are brought back by themselves, but its calls are refused until then, unless they bring tokens"
+                " of an administrator."
             ),
         )
     ]

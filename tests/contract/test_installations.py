@@ -10,9 +10,9 @@ import requests
 from django.core.management import CommandError, call_command
 
 from handlers import known
-from handlers.models import Invocation
+from handlers.models import Invocation, RefusedCall
 from portals.client import PortalClient
-from portals.models import Bucket, Portal
+from portals.models import Bucket, PendingInstallation, Portal
 from robots.models import Registration
 from robots.publish import publish
 from robots.registration_words import advice
@@ -414,6 +414,40 @@ def test_s3_robots_come_back_though_an_employees_token_told_of_the_update(
     assert portal.application_token != former
     office.work()
     arrives(office, name)
+    assert killed(office, name) == 0
+
+
+@pytest.mark.contract("3.12")
+@pytest.mark.parametrize(("user", "taken"), [(1, True), (2, False)])
+def test_s3_a_calls_own_tokens_prove_the_application_token_that_an_employees_update_told(
+    office: Office, settings: Any, user: int, taken: bool
+) -> None:
+    office.robot(auth_user_id=user)
+    name = office.new_portal()
+    office.install(name, user=2)
+    office.open(name, user=1)
+    office.push(name)
+    former = office.row(name).application_token
+    office.control.post(f"portals/{name}/update", client_id=office.client_id, application_token="new")
+    until(lambda: office.row(name).untaken_token_at, "the update is in", 20)
+    office.work()
+    number = office.control.run(name, office.client_id, "double", properties={"amount": "21"})
+    if taken:
+        until(lambda: PendingInstallation.objects.exists(), "its tokens are kept", 20)
+    else:
+        until(
+            lambda: RefusedCall.objects.exists() or PendingInstallation.objects.exists(), "the call came", 20
+        )
+    for _ in range(3):
+        office.later(61, settings)
+        office.work()
+    portal = office.row(name)
+    assert (portal.application_token != former, portal.untaken_token_at is None) == (taken, taken)
+    if taken:
+        assert portal.former_application_token == former
+        office.finished(name, number)
+    else:
+        assert RefusedCall.objects.get().reason == "token_wrong"
     assert killed(office, name) == 0
 
 
