@@ -21,7 +21,7 @@ from robots.admin_fields import (
 )
 from robots.admin_notation import read_default, read_returns, write_default, write_returns
 from robots.compute import compute_type_names, handler_names
-from robots.definition import Definition, normal
+from robots.definition import Definition, draft_digest, normal
 from robots.models import Property, Robot
 from robots.problem import Problem
 from robots.rules import WRONG_CODE
@@ -118,8 +118,22 @@ class RobotForm(forms.ModelForm):
         return read_returns(self.cleaned_data["returns"] or "")
 
     def clean(self) -> None:
-        """What another way to compute leaves behind in its fields would be lost with this save."""
+        """What this save would lose: what another way to compute leaves behind in its fields, and what somebody
+        else saved since the page was drawn."""
         super().clean()
+        drawn_from = self.data.get("drawn_from")
+        if (
+            drawn_from
+            and self.instance.pk
+            and drawn_from != draft_digest(Robot.objects.get(pk=self.instance.pk))
+        ):
+            self.add_error(
+                None,
+                _(
+                    "Somebody changed this robot since this page was opened, and saving would undo that. Open it in"
+                    " another tab and look; save here once more to have it as it stands on this page."
+                ),
+            )
         kind = self.cleaned_data.get("compute_type") or ""
         for way, names in SETTINGS.items():
             for name in names:

@@ -21,7 +21,7 @@ from portals.panels import INFO, OFF, OK, WARN, badge
 from robots import admin_push, admin_trial
 from robots.admin_forms import PropertyForm, RobotForm
 from robots.admin_formsets import InputFormSet, OutputFormSet
-from robots.definition import Definition, definition_of, write_definition
+from robots.definition import Definition, definition_of, draft_digest, write_definition
 from robots.models import Property, Robot, RobotVersion
 from robots.payload import payload_of
 from robots.publish import PublishRefused, digest_of, publish, verdict
@@ -259,6 +259,7 @@ class RobotAdmin(admin.ModelAdmin):
                 "may_push": robot.latest_number is not None and request.user.has_perm(admin_push.PUSH),
                 "warnings": [] if check_definition(definition) else _warnings(definition),
                 "standing": self.standing(robot),
+                "drawn_from": draft_digest(robot),
                 "trial_form": admin_trial.form_for(request, robot, definition),
             }
         return super().change_view(request, object_id, form_url, context)

@@ -15,6 +15,8 @@ Maps keep an order that does not depend on the database (a JSON object on Postgr
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +51,11 @@ def definition_of(robot: Robot) -> Definition:
             "on_failure": robot.on_failure,
         }
     )
+
+
+def draft_digest(robot: Robot) -> str:
+    """What the draft says, in hex: equal while nobody changed it."""
+    return hashlib.sha256(json.dumps(definition_of(robot)).encode()).hexdigest()
 
 
 def _property_of(row: Property) -> dict[str, Any]:

@@ -254,6 +254,23 @@ def test_an_input_that_was_deleted_meanwhile_is_told_beside_it(integrator):
     assert [item["id"] for item in found["properties"]] == ["size", "flag"]
 
 
+def test_an_older_pages_save_undoes_nothing_unasked(integrator):
+    robot, _changed = write_definition(ApplicationFactory(), FULL)
+    stale = posted(integrator, change_url(robot))
+    newer = definition_of(robot)
+    newer["properties"].append({**newer["properties"][0], "id": "came_meanwhile"})
+    write_definition(robot.application, newer, Robot.objects.get())
+    answer = integrator.post(change_url(robot), stale)
+    assert "Somebody changed this robot since this page was opened" in answer.content.decode()
+    assert "came_meanwhile" in [item["id"] for item in definition_of(Robot.objects.get())["properties"]]
+    # Told once, the person decides.
+    assert (
+        integrator.post(change_url(robot), sent_by_browser(answer.content.decode(), "robot_form")).status_code
+        == 302
+    )
+    assert "came_meanwhile" not in [item["id"] for item in definition_of(Robot.objects.get())["properties"]]
+
+
 @pytest.mark.parametrize("word", ["скид", "DISC", "rabatt", "Percent off"])
 def test_a_robot_is_found_by_its_code_and_name_in_any_language(integrator, word):
     robot = RobotFactory(code="discount", name={"en": "Percent off", "ru": "Скидка", "de": "Rabatt"})
