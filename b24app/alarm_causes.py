@@ -78,6 +78,7 @@ def unconfirmed() -> Iterator[Cause]:
         lane_portal__state=Portal.State.INSTALLED,
         lane_portal__trouble="",
         lane_portal__paused_at=None,
+        confirmed_at=None,
     ).aggregate(calls=Count("pk"), oldest=Min("confirm_at"))
     if found["calls"]:
         params = {"calls": found["calls"], "minutes": _minutes(now - found["oldest"])}

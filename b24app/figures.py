@@ -90,7 +90,7 @@ def last_call_id() -> int:
 
 def unconfirmed() -> tuple[int, int]:
     """(results whose arrival is still to be seen, of which the process is known to wait still)."""
-    owed = Invocation.objects.filter(confirm_at__isnull=False).count()
+    owed = Invocation.objects.filter(confirm_at__isnull=False, confirmed_at=None).count()
     return owed, attention.stuck().count()
 
 

@@ -18,9 +18,8 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.db.models import F
 
-from handlers import attempts, claims, date_format, delivery, slots
+from handlers import attempts, claims, date_format, delivery, early, slots
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.computed import Row, settlement_of
@@ -223,11 +222,7 @@ def _flush(done: list[Settlement], notes: list[Note]) -> None:
 
 
 def _load(rows: list[Claim]) -> dict[int, Row]:
-    # As a column of the row: a result read as an object of its own and its row point at each other, and only the
-    # collector would free them.
-    found = Invocation.whole.filter(pk__in=[row.id for row in rows]).annotate(
-        stored_result=F("stored__result")
-    )
+    found = Invocation.whole.with_result().filter(pk__in=[row.id for row in rows])
     return {
         invocation.pk: Row(invocation, json.loads(invocation.call), invocation.stored_result or "")
         for invocation in found
@@ -263,12 +258,8 @@ def _compute_row(
     if outcome.ok and after != known:
         # A call that came to nothing teaches nothing: its dates may be what is wrong, and it is tried again.
         date_format.save(portal, after)
-    early = (
-        max(0.0, portal.send_delay - (db_now() - invocation.called_at).total_seconds())
-        if portal.send_delay
-        else 0.0
-    )
-    return settlement_of(claim, row, version, outcome, early, random.random())  # noqa: S311  (jitter)
+    wait = early.wait(portal, invocation)
+    return settlement_of(claim, row, version, outcome, wait, random.random())  # noqa: S311  (jitter)
 
 
 def runner() -> Runner:

@@ -14,8 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import F
-
+from handlers import early
 from handlers.attempts import Note
 from handlers.claims import Settlement
 from handlers.models import Confirmation, Invocation
@@ -34,7 +33,6 @@ _AGAIN = 60.0
 # Repeats to a process that stands still: from the second on it is an alarm, after the last nothing is sent.
 _STUCK_AFTER = 2
 _SENDS_MAX = 12
-_DELAY_MAX = 10.0
 
 Command = tuple[str, dict[str, Any]]
 
@@ -65,7 +63,10 @@ def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
     )
     return list(
         Invocation.objects.filter(
-            lane_portal=portal, confirm_at__lte=now, state="delivered", confirmation__in=("look", "stuck")
+            lane_portal=portal,
+            confirm_at__lte=now,
+            state="delivered",
+            confirmation__in=("look", "stuck", "confirmed"),
         )
         .select_related("sending")
         .order_by("confirm_at")[:most]
@@ -150,6 +151,12 @@ def read(
         trusted = False
     for row in look.rows:
         found = listed.get(row.workflow_id) if only_asked else None
+        if row.confirmation == Confirmation.CONFIRMED:
+            verdict.settlements.append(later(row, 0.0))
+            if trusted if found is None else _moved(row, found):
+                # By the repeat: the first one was lost.
+                verdict.delay = early.lengthened(portal.send_delay)
+            continue
         _read_row(
             portal,
             row,
@@ -176,18 +183,6 @@ def learn(portal: Portal, verdict: Verdict) -> None:
         setattr(portal, name, value)
 
 
-def lengthened(delay: float) -> float:
-    """The learned delay before a first send, after one was lost to a process not yet saved."""
-    return min(max(0.5, delay * 1.5), _DELAY_MAX)
-
-
-def note_early(portal: Portal) -> None:
-    """A first send met a process that was not saved yet (an early 404): the next ones wait a little longer."""
-    longer = lengthened(portal.send_delay)
-    Portal.objects.filter(pk=portal.pk, send_delay=F("send_delay")).update(send_delay=longer)
-    portal.send_delay = longer
-
-
 def _read_row(
     portal: Portal,
     row: Invocation,
@@ -202,7 +197,7 @@ def _read_row(
         if trusted and (row.seen_listed or _age(row, now) >= LOOK_AFTER):
             say(_settle(row, confirmed=True, confirmation=Confirmation.CONFIRMED))
             if row.sends == 1 and portal.send_delay:
-                verdict.delay = (portal.send_delay if verdict.delay is None else verdict.delay) * 0.995
+                verdict.delay = early.shortened(portal.send_delay if verdict.delay is None else verdict.delay)
         elif _age(row, now) > REPEAT_AFTER:
             # Nothing ever proved that a look can be believed here.
             say(later(row, 0.0, Confirmation.REPEAT))
@@ -211,8 +206,7 @@ def _read_row(
         return
     owned = _time(found.get("OWNED_UNTIL"))
     owned_for = (owned - portal_now).total_seconds() if owned else 0.0
-    modified, sent = _time(found.get("MODIFIED")), row.sending.portal_time if row.sending else None
-    if modified is not None and sent is not None and _seconds(modified) >= _seconds(sent):
+    if _moved(row, found):
         # Moved: by our result, or by being saved or freed late. One quiet repeat settles it, once nobody owns it.
         if owned_for > 0:
             say(later(row, owned_for + 1.0, seen=True))
@@ -240,8 +234,8 @@ def _lost(portal: Portal, row: Invocation, owned_for: float, verdict: Verdict) -
             later(row, min(30.0 * 2**row.sends, 86_400.0), Confirmation.STUCK, seen=True)
         )
         return
-    if row.sends == 1:
-        verdict.delay = lengthened(portal.send_delay)
+    if row.sends == 1 and row.sent_at is not None and early.teaches(portal, row, row.sent_at):
+        verdict.delay = early.lengthened(portal.send_delay)
     verdict.settlements.append(_settle(row, state="ready", seen=True, ended=False))
     text = "The portal took it, but the process did not move; the same result is sent again."
     verdict.notes.append(Note(row.pk, "confirm", "lost", text))
@@ -271,7 +265,16 @@ def _witness_missing(look: Look, listed: dict[str, Any], now: dt.datetime) -> bo
     )
 
 
+def _moved(row: Invocation, found: dict[str, Any]) -> bool:
+    """Whether the process moved since the row's last sending; by the portal's clock, in whole seconds (§7)."""
+    modified, sent = _time(found.get("MODIFIED")), row.sending.portal_time if row.sending else None
+    return modified is not None and sent is not None and _seconds(modified) >= _seconds(sent)
+
+
 def later(row: Invocation, seconds: float, confirmation: str = "", seen: bool = False) -> Settlement:
+    """To be looked for (or repeated) then. What has arrived owed a look for the portal's sake only: no further one."""
+    if row.confirmation == Confirmation.CONFIRMED:
+        return _settle(row, confirmation=Confirmation.CONFIRMED)
     return _settle(row, confirmation=confirmation or row.confirmation, confirm_in=seconds, seen=seen)
 
 

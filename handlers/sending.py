@@ -12,7 +12,7 @@ import time
 import structlog
 from django.db import connection, transaction
 
-from handlers import attempts, claims, confirm, settle
+from handlers import attempts, claims, confirm, early, settle
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.due import wake_when_due
@@ -182,31 +182,33 @@ def _settle_each(
     notes: list[Note] = []
     verdict = confirm.read(portal, look, answer.results, answer.errors, now, answer.portal_time)
     confirm.learn(portal, verdict)
+    watched = next((row for row in request.rows if early.repeat_teaches(portal, row.invocation, now)), None)
     for row in request.rows:
-        settlement, note = _answered(portal, row, answer, now)
+        settlement, note = _answered(portal, row, answer, now, early.AFTERMATH if row is watched else None)
         done.append(settlement)
         if note is not None:
             notes.append(note)
     sending.portal_time = answer.portal_time
     _commit(sending, Sending.Outcome.ANSWERED, None, done + verdict.settlements, notes + verdict.notes)
-    if any(_met_unsaved(row, answer) for row in request.rows):
-        confirm.note_early(portal)
+    if any(_met_unsaved(portal, row, answer, sending.started_at) for row in request.rows):
+        early.note_early(portal)
     _size_batches(portal, len(request.rows), sending.seconds or 0.0)
 
 
 def _answered(
-    portal: Portal, row: Outgoing, answer: BatchAnswer, now: dt.datetime
+    portal: Portal, row: Outgoing, answer: BatchAnswer, now: dt.datetime, look_after: float | None
 ) -> tuple[Settlement, Note | None]:
     error = answer.errors.get(row.key)
     if error is not None:
         return settle.refused(row, error, now)
-    return settle.taken(row, portal, now), None
+    return settle.taken(row, portal, now, look_after), None
 
 
-def _met_unsaved(row: Outgoing, answer: BatchAnswer) -> bool:
+def _met_unsaved(portal: Portal, row: Outgoing, answer: BatchAnswer, sent: dt.datetime) -> bool:
     """A first send that came before its process was saved, on a portal that says so (§7)."""
     error = answer.errors.get(row.key)
-    return error is not None and error.code == "404" and row.invocation.sends == 0
+    unsaved = error is not None and error.code == "404" and row.invocation.sends == 0
+    return unsaved and early.teaches(portal, row.invocation, sent)
 
 
 def _settle_whole(

@@ -23,12 +23,17 @@ SENDS_MAX = 8
 _GONE = {"404", "499"}
 
 
-def taken(row: Outgoing, portal: Portal, now: dt.datetime) -> Settlement:
-    """`true`: taken, not arrived. Decides what is still owed to know that it arrived."""
+def taken(row: Outgoing, portal: Portal, now: dt.datetime, look_after: float | None = None) -> Settlement:
+    """`true`: taken, not arrived. Decides what is still owed to know that it arrived.
+
+    `look_after`: so many seconds after this quiet repeat the process is looked for, for what it tells of the portal.
+    """
     arrival: dict[str, Any] = {"confirmation": "look"}
     if row.is_repeat:
         observable = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
         arrival = {"confirmed": observable, "confirmation": "confirmed" if observable else "unobservable"}
+        if observable:
+            arrival["confirm_in"] = look_after
     elif portal.instances == Portal.Instances.ABSENT or not row.invocation.workflow_id:
         arrival = {"confirmation": "repeat", "confirm_in": REPEAT_AFTER}
     else:

@@ -287,7 +287,7 @@ def _to_come(invocation: Invocation) -> list[Moment]:
             moments.append(Moment(invocation.due_at, OFF, step, ahead=True))
         if invocation.deadline is not None:
             moments.append(Moment(invocation.deadline, OFF, _("The process stops waiting"), ahead=True))
-    elif invocation.confirm_at is not None:
+    elif invocation.confirm_at is not None and invocation.confirmed_at is None:
         step = (
             _("Next: the same result once more, to be sure")
             if invocation.confirmation == Confirmation.REPEAT

@@ -6,11 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from handlers import claims
 from handlers.claims import Claim, Settlement
+from handlers.models import Invocation
 from portals.clock import db_now, now_sql
 from portals.failpoint import failpoint
+from portals.models import Portal
 
 _PAGE = 500
 # Event tokens outlive a reinstall; what is owed to an uninstalled portal waits this long for one.
@@ -31,11 +34,30 @@ def end_waits(portal_id: int | None = None) -> None:
 
 
 def end_uninstalled() -> None:
+    """Nothing is sent to it, or asked of it, any more."""
     gone = "portal_id IN (SELECT id FROM portals_portal WHERE state = 'uninstalled' AND uninstalled_at < %s)"
     # One state at a time, each by the partial index of its own.
     for state in ("received", "ready"):
         wanted = f"state = '{state}' AND {gone} ORDER BY portal_id"
         _end(wanted, [db_now() - _AFTER_UNINSTALL], "refused", "portal_gone")
+    while unseen := list(_looks_owed_there()[:_PAGE]):
+        claims.settle(
+            [
+                Settlement(pk, fence, "delivered", "delivered", cause, ended=True)
+                for pk, fence, cause in unseen
+            ]
+        )
+
+
+def _looks_owed_there() -> QuerySet[Invocation, tuple[int, int, str]]:
+    """(id, fence, cause) of results whose arrival nobody will ever see."""
+    there = Invocation.objects.filter(
+        state="delivered",
+        confirm_at__isnull=False,
+        lane_portal__state=Portal.State.UNINSTALLED,
+        lane_portal__uninstalled_at__lt=db_now() - _AFTER_UNINSTALL,
+    )
+    return there.values_list("pk", "fence", "cause")
 
 
 def _end(wanted: str, params: list[Any], state: str, cause: str) -> None:

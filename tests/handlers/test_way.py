@@ -137,8 +137,39 @@ def test_s7_a_process_that_went_on_to_its_next_step_gets_one_quiet_repeat(rig: R
         later(31, settings, rig)
     first = Invocation.objects.get()
     assert first.confirmation == Confirmation.CONFIRMED, list(Attempt.objects.values())
-    assert first.sends == 2
+    assert (first.sends, first.confirm_at) == (2, None)
+    # It arrived at once: nothing is learned of the portal.
+    assert Portal.objects.get().send_delay == 0
     assert rig.process(number)["state"] == "waiting"
+
+
+@pytest.mark.contract("7.14")
+def test_s7_a_portal_whose_processes_are_saved_late_is_sent_to_later(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = make_rig(save=0.3)
+    rig.robot()
+    number = rig.run()
+    arrived()
+    rig.work()
+    assert rig.stats()["sends_lost"] == 1
+    # To the look it moved, by being saved: the quiet repeat is what it goes on by.
+    later(31, settings, rig)
+    rig.work()
+    finished(rig, number)
+    row = Invocation.objects.get()
+    assert (row.sends, row.confirmed_at is None) == (2, False)
+    assert Portal.objects.get().send_delay == 0
+    later(4, settings, rig)
+    rig.work()
+    assert Portal.objects.get().send_delay == 0.5
+    assert Invocation.objects.get().confirm_at is None
+    # The next one is not sent before.
+    rig.run()
+    arrived(2)
+    rig.work()
+    row = Invocation.objects.latest("id")
+    assert (row.due_at - row.received_at).total_seconds() == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.contract("7.16")
