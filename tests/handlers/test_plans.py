@@ -155,6 +155,8 @@ def test_the_way_of_a_call(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> N
     uses(asked, "invocation_ready", "ORDER BY deadline")
     uses(asked, "invocation_ready", "FROM portals_portal")
     uses(asked, "invocation_confirm", "FROM portals_portal")
+    # Where no look is due, which the planner can't know, the log is not read in the hope of one.
+    uses(asked, "invocation_confirm", "ORDER BY confirm_at LIMIT 1) IS NOT NULL")
 
     owed = {"confirm_at": db_now(), "ended_at": db_now()}
     rows(portal, State.DELIVERED, confirmation=Confirmation.LOOK, **owed)
