@@ -87,14 +87,20 @@ def wishes_of_person(
     portal: Portal,
     codes: Collection[str] | None = None,
     versions: Mapping[int, RobotVersion] | None = None,
+    rows: Iterable[Registration] | None = None,
+    latest: Mapping[int, RobotVersion] | None = None,
 ) -> list[Wish]:
     """What a person's push wants: of every robot of the application (or of those with `codes`) the latest
-    published version, or the one `versions` gives by robot id; of a removed one its absence."""
+    published version, or the one `versions` gives by robot id; of a removed one its absence.
+
+    `rows` (`registrations_of`) and `latest` (`latest_versions`) where the caller has read them already.
+    """
     robots = Robot.objects.filter(application_id=portal.application_id).order_by("code")
     if codes is not None:
         robots = robots.filter(code__in=codes)
-    held = {row.robot_id: row for row in registrations_of(portal)}
-    latest = latest_versions(portal.application_id)
+    held = {row.robot_id: row for row in (registrations_of(portal) if rows is None else rows)}
+    if latest is None:
+        latest = latest_versions(portal.application_id)
     wishes = []
     for robot in robots:
         registration = held.get(robot.pk)

@@ -29,7 +29,7 @@ from robots.push_result import (
     result_of,
     trouble_sentence,
 )
-from robots.push_send import Answer, End, groups, send
+from robots.push_send import Answer, End, groups, lists_fit, send
 from robots.push_settle import Overtaken, Settler
 from robots.push_turn import Progress, Turn, take_turn
 
@@ -89,6 +89,8 @@ class _Push:
         self.rows: dict[int, Registration] = {}
         # What is not settled yet, by code.
         self.open: dict[str, Wish] = {}
+        # The batch sent last had no room for the lists.
+        self.full = False
 
     def wishes_due(self) -> list[Wish]:
         rows = planning.registrations_of(self.portal)
@@ -133,11 +135,18 @@ class _Push:
         changing = plan.changing()
         self.result.foreign = plan.foreign
         if changing:
-            after = self._send_all(changing) or self._look()
+            after = self._send_all(changing)
+            if after is None and not self._taken_whole(changing):
+                after = self._look()
             self._verify(changing, after)
-            self.result.foreign = self._record(after)
+            if after is not None:
+                self.result.foreign = self._record(after)
         if self.portal.events_bound_to != finish.address(self.portal) and not finish.finish(self.portal):
             self.turn.progress(_("The portal's events are not bound to our address yet; it is tried again."))
+
+    def _taken_whole(self, steps: list[Step]) -> bool:
+        """Whether the last batch was too full for the lists and every command answered `true`."""
+        return self.full and all(step.code in self.items and self.items[step.code].done for step in steps)
 
     def _look(self) -> Holding:
         """Asked once more where the answer was lost: looking changes nothing."""
@@ -192,6 +201,7 @@ class _Push:
         for number, (group, as_batch) in enumerate(parts, 1):
             self.settler.note_tries(group, self.adopt, self.by)
             last = number == len(parts)
+            self.full = as_batch and not lists_fit(group)
             try:
                 answers, after = send(self.client, group, as_batch, self.turn.patiently, looking=last)
             except errors.RestError as error:
@@ -237,8 +247,9 @@ class _Push:
             raise whole
         return again
 
-    def _verify(self, steps: list[Step], holding: Holding) -> None:
-        """By `list`: what was done is there, what was deleted is gone; only then it is no longer due."""
+    def _verify(self, steps: list[Step], holding: Holding | None) -> None:
+        """By `list`: what was done is there, what was deleted is gone; only then it is no longer due. None: see
+        `_taken_whole`; a request for the lists alone would make its answers no truer."""
         settled = []
         for step in steps:
             item = self.items.get(step.code)
@@ -246,7 +257,7 @@ class _Push:
             if item is None or not item.done or row is None:
                 continue
             wanted = step.wish.version.kind if step.wish.version else ""
-            if holding.kind_of(step.code) == wanted:
+            if holding is None or holding.kind_of(step.code) == wanted:
                 settled.append(row)
             else:
                 item.done, item.error_code = False, "not_verified"

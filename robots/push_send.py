@@ -89,7 +89,7 @@ def send(
         own = [(f"s{number}_{part}", command) for part, command in enumerate(commands_of(step))]
         commands.update(own)
         keys.append([key for key, _command in own])
-    carried = looking and len(commands) + len(LISTS) <= LARGEST
+    carried = looking and lists_fit(steps)
     if carried:
         commands.update(LISTS)
     try:
@@ -106,6 +106,11 @@ def send(
         except errors.RestError:
             pass  # the lists alone failed; they are asked for again by themselves
     return answers, holding
+
+
+def lists_fit(steps: list[Step]) -> bool:
+    """Whether a batch of these steps has room for the lists too."""
+    return sum(len(commands_of(step)) for step in steps) + len(LISTS) <= LARGEST
 
 
 def _alone(client: PortalClient, step: Step, patiently: Patiently) -> Answer:

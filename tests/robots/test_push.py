@@ -81,6 +81,16 @@ def test_sixty_robots_go_in_two_batches_and_one_look_before(lab: PortalLab) -> N
     assert sizes == [2, 50, 12]
 
 
+def test_a_full_batch_is_believed_without_a_request_for_the_lists_alone(lab: PortalLab) -> None:
+    for number in range(50):
+        lab.robot(f"r{number:02}")
+    assert push_portal(lab.portal).ok
+    assert len(lab.there()) == 50
+    sizes = [len(request["commands"]) for request in lab.requests() if request["method"] == "batch"]
+    assert sizes == [2, 50]
+    assert not Registration.objects.filter(due_at__isnull=False).exists()
+
+
 @pytest.mark.contract("4.12")
 def test_s4_what_a_batch_would_substitute_goes_alone_and_arrives_untouched(lab: PortalLab) -> None:
     robot = lab.robot("odd", published=False, name={"en": "Sum of $result[x] and $total[y]"})

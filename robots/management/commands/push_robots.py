@@ -16,7 +16,7 @@ from portals.standing import what_to_do
 from robots import plan as planning
 from robots.chosen import COULD_NOT, PENDING, check_codes, portals_named
 from robots.look import look, record
-from robots.models import Push
+from robots.models import Push, RobotVersion
 from robots.plan import CHANGING, Action, PortalPlan, Step
 from robots.push import push_portal
 from robots.push_order import begin
@@ -45,6 +45,8 @@ class Command(BaseCommand):
 
     by = ""
     push: Push | None = None
+    # Of a dry run, by application: a hundred portals are shown what is published at one moment.
+    latest: dict[int, dict[int, RobotVersion]]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--application", metavar="SLUG", help="portals of this application only")
@@ -84,7 +86,7 @@ class Command(BaseCommand):
         if not portals:
             self.stdout.write("No portal has the application installed: nothing to do.")
             return
-        self.by = person()
+        self.by, self.latest = person(), {}
         ends = []
         for number, portal in enumerate(portals, 1):
             self.stdout.write(
@@ -130,14 +132,18 @@ class Command(BaseCommand):
             )
 
     def _show_plan(self, portal: Portal, codes: list[str] | None, adopt: list[str]) -> int:
-        wishes = planning.wishes_of_person(portal, codes)
+        rows = planning.registrations_of(portal)
+        latest = self.latest.setdefault(portal.application_id, {})
+        if not latest:
+            latest.update(planning.latest_versions(portal.application_id))
+        wishes = planning.wishes_of_person(portal, codes, rows=rows, latest=latest)
         try:
             holding = look(PortalClient(portal, person=True))
         except errors.RestError as error:
             told = as_portal_trouble(error) if means_no_administrator(error) else error
             self.stdout.write(f"  can't be asked: {_whole(portal, trouble_sentence(told), [])}")
             return COULD_NOT
-        foreign = record(portal, holding, planning.registrations_of(portal))
+        foreign = record(portal, holding, rows)
         plan = planning.make_plan(portal, wishes, holding, foreign, adopt)
         for step in plan.steps:
             self._show_step(step)
