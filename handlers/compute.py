@@ -56,8 +56,8 @@ def work() -> None:
     if place is None:
         return
     after = (0, "")
-    try:
-        while not stopping.asked():
+    with slots.kept(place) as ours:
+        while ours() and not stopping.asked():
             group = _next_group(after) or (after != (0, "") and _next_group((0, ""))) or None
             if group is None:
                 return
@@ -66,10 +66,6 @@ def work() -> None:
             else:
                 # Round once, and the only robots left have all the places they may have.
                 return
-            if not place.renew(slots.SECONDS):
-                return
-    finally:
-        place.release()
 
 
 def _next_group(after: tuple[int, str]) -> tuple[int, str] | None:

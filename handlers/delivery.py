@@ -15,7 +15,6 @@ from handlers import slots, waits
 from handlers.sending import LEASE, send_one
 from portals import bucket, lease, stopping, trouble
 from portals.clock import after_sql, now_sql
-from portals.lease import Held
 from portals.models import Portal
 from portals.wake import wake
 
@@ -33,9 +32,9 @@ def work() -> None:
     if place is None:
         return
     waited = 0.0
-    try:
-        while not stopping.asked():
-            soonest = _round(place)
+    with slots.kept(place) as ours:
+        while ours() and not stopping.asked():
+            soonest = _round()
             if soonest is None or waited > _NAPS:
                 return
             if soonest > 0:
@@ -44,9 +43,6 @@ def work() -> None:
                 time.sleep(nap)
             else:
                 waited = 0.0
-            place.renew(slots.SECONDS)
-    finally:
-        place.release()
 
 
 def deliver_now(portal: Portal) -> None:
@@ -65,7 +61,7 @@ def deliver_now(portal: Portal) -> None:
         wake("deliver")
 
 
-def _round(place: Held) -> float | None:
+def _round() -> float | None:
     """Serves each account once: 0.0 where something went out, else seconds until it is worth while, None: idle."""
     accounts: dict[str, list[Portal]] = {}
     for portal in _with_work():
@@ -77,7 +73,6 @@ def _round(place: Held) -> float | None:
         wait = _serve(portals)
         if wait is not None:
             soonest = wait if soonest is None else min(soonest, wait)
-        place.renew(slots.SECONDS)
     return _next_due() if soonest is None else soonest
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 import structlog
-from django.db import close_old_connections, connections
+from django.db import connections
 
 log = structlog.get_logger(__name__)
 
@@ -39,20 +39,19 @@ class Keeper:
         self._thread.join(timeout=EVERY)
 
     def _run(self) -> None:
-        try:
-            if self._late is not None and not self._over.wait(self._after):
-                self._call(self._late, "what has not begun could not be given back")
-            while not self._over.wait(EVERY):
-                # The lease may run out now; the fence keeps that harmless.
-                self._call(self._renew, "a lease could not be renewed")
-        finally:
-            # Only one that was made: to ask for it makes it, and what Django makes of it is garbage in a circle.
-            for used in connections.all(initialized_only=True):
-                used.close()
+        if self._late is not None and not self._over.wait(self._after):
+            self._call(self._late, "what has not begun could not be given back")
+        while not self._over.wait(EVERY):
+            # The lease may run out now; the fence keeps that harmless.
+            self._call(self._renew, "a lease could not be renewed")
 
     def _call(self, what: Callable[[], object], failed: str) -> None:
         try:
             what()
         except Exception:
             log.exception(failed)
-            close_old_connections()
+        finally:
+            # A child at long work has two of these threads, and PostgreSQL few connections. Only one that was made:
+            # to ask for it makes it, and what Django makes of it is garbage in a circle.
+            for used in connections.all(initialized_only=True):
+                used.close()

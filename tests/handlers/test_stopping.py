@@ -42,7 +42,7 @@ def test_what_is_not_begun_is_left_to_others(
 ) -> None:
     post(portal, version=version.pk)
     stopping.tell()
-    monkeypatch.setattr(delivery, "_round", lambda _place: pytest.fail("it went on sending"))
+    monkeypatch.setattr(delivery, "_round", lambda: pytest.fail("it went on sending"))
     compute.work()
     delivery.work()
     assert Invocation.objects.get().state == "received"
