@@ -34,6 +34,8 @@ _FIELDS = [
     "is_cloud",
     "has_workflows",
     "has_robots",
+    "instances",
+    "token_is_admin",
     "clock_ahead",
 ]
 

@@ -1,4 +1,5 @@
-"""What answers tell of a portal in passing: its plan, cloud or box, its time zone and date format."""
+"""What answers tell of a portal in passing: its plan, cloud or box, whose the token is, its time zone and date
+format."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import zoneinfo
 from typing import Any
 
 from portals.clock import db_now
-from portals.errors import NOT_IN_PLAN, CommandRefused
+from portals.errors import NEEDS_APPLICATION, NO_RIGHT, NOT_IN_PLAN, CommandRefused
 from portals.models import Portal
 
 # Only where the plan has workflows (§5); the rest of bizproc exists where there is any automation at all.
@@ -19,6 +20,8 @@ _WORKFLOW_METHODS = (
     "bizproc.activity.list",
 )
 _ROBOT_METHODS = ("bizproc.robot.", "bizproc.event.send", "bizproc.activity.log")
+# Where an administrator's token alone is served (§5).
+_ADMINISTRATORS_METHODS = ("bizproc.robot.", *_WORKFLOW_METHODS[1:])
 
 # Nearer than this, two clocks are the same.
 _CLOCK_SECONDS = 2.0
@@ -46,14 +49,19 @@ _FORMATS = {
 
 
 def answered(portal: Portal, method: str) -> None:
-    """The method exists here."""
+    """The method exists here, and our token may call it."""
     _plan(portal, method, True)
+    if method.startswith(_ADMINISTRATORS_METHODS) and portal.token_is_admin is False:
+        _administrator(portal, True)
 
 
 def refused(portal: Portal, method: str, error: CommandRefused) -> None:
-    """ERROR_METHOD_NOT_FOUND says that this portal's plan has it not."""
+    """ERROR_METHOD_NOT_FOUND says that this portal's plan has it not, ACCESS_DENIED that the token's owner is no
+    administrator (any more): from now on another one's is taken in its place."""
     if error.meaning == NOT_IN_PLAN:
         _plan(portal, method, False)
+    elif error.meaning in (NO_RIGHT, NEEDS_APPLICATION) and method.startswith(_ADMINISTRATORS_METHODS):
+        _administrator(portal, False)
 
 
 def edition(portal: Portal, times: Any) -> None:
@@ -100,9 +108,29 @@ def language(portal: Portal, code: Any) -> None:
         _note(portal, date_format=guess, date_format_source=Portal.Source.LANGUAGE)
 
 
+def can_look_up_again(portal: Portal) -> Portal.Instances:
+    """Where processes could not be looked up, the plan or the token's right has changed: it is tried anew."""
+    absent = portal.instances == Portal.Instances.ABSENT
+    return Portal.Instances.UNKNOWN if absent else Portal.Instances(portal.instances)
+
+
+def _administrator(portal: Portal, is_admin: bool) -> None:
+    """Of the token that was asked with, so not where another came meanwhile."""
+    if portal.token_is_admin is is_admin:
+        return
+    portal.token_is_admin = is_admin
+    changed: dict[str, Any] = {"token_is_admin": is_admin}
+    if is_admin:
+        changed["instances"] = portal.instances = can_look_up_again(portal)
+    Portal.objects.filter(pk=portal.pk, refreshed_at=portal.refreshed_at).update(**changed)
+
+
 def _plan(portal: Portal, method: str, has: bool) -> None:
     if method.startswith(_WORKFLOW_METHODS):
+        learned = has and not portal.has_workflows
         _note(portal, has_workflows=has)
+        if learned:
+            _note(portal, instances=can_look_up_again(portal))
     elif method.startswith(_ROBOT_METHODS):
         _note(portal, has_robots=has)
 

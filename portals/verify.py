@@ -34,6 +34,13 @@ _ENOUGH_SECONDS = 6.0
 
 # What a portal took of a claim before it was known whose token it is.
 _ALL, _TOKENS, _NOTHING = "all", "tokens", "nothing"
+# What opening the application as an administrator is advised against: a page that is opened then is taken up.
+_OPENING_HELPS = {
+    Portal.Trouble.TOKEN_LOST,
+    Portal.Trouble.USER_DISMISSED,
+    Portal.Trouble.NO_RIGHTS,
+    Portal.Trouble.MOVED,
+}
 
 
 class Later(Passes):
@@ -75,6 +82,7 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
         and portal.untaken_token_at is None
         and portal.has_working_token
         and portal.token_is_admin is True
+        and portal.trouble not in _OPENING_HELPS
         and same(portal.application_token, claim.application_token)
     )
 
@@ -154,9 +162,12 @@ def _settle(portal_id: int, claim: Claim, tokens: oauth.Tokens, is_admin: bool |
         if row.state != Portal.State.INSTALLED:
             return False
         # What waits for an administrator (a push, the events' binding) goes on at once.
-        changed = taken == _ALL or (is_admin is True and row.token_is_admin is not True)
+        waited = row.token_is_admin is not True or row.trouble in _OPENING_HELPS
+        changed = taken == _ALL or (is_admin is True and waited)
         if row.access_token == tokens.access_token:
             row.token_is_admin = is_admin
+        if is_admin:
+            row.instances = learn.can_look_up_again(row)
         if is_admin and taken != _ALL:
             if taken == _NOTHING:
                 _store(row, tokens, True)
