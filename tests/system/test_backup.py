@@ -64,10 +64,12 @@ def test_a_restored_backup_uses_no_spent_token_and_the_portal_comes_back(stack: 
         hub.environment["ENCRYPTION_KEYS"] = "another-key-that-opens-nothing-of-the-backup-0123456789"
         assert "ENCRYPTION_KEYS" in script(hub, "restore", folder, "--replace", status=1)
         hub.environment["ENCRYPTION_KEYS"] = keys
+        _of_a_later_release(hub)
         assert "1 portals' tokens are unverified" in script(hub, "restore", folder, "--replace")
         put_aside = [("delivered", ""), ("failed", "restored")]
         assert sorted(hub.rows("SELECT state, cause FROM handlers_invocation")) == put_aside
         assert hub.rows("SELECT token_state FROM portals_portal") == [("unverified",)]
+        assert not hub.rows("SELECT name FROM django_migrations WHERE name = '0009_later'")
 
         exchanges = _figures(hub)["token_exchanges"]
         hub.start_web()
@@ -84,6 +86,45 @@ def test_a_restored_backup_uses_no_spent_token_and_the_portal_comes_back(stack: 
         assert figures["authorisations_killed"] == 0, "a spent refresh token was used again"
         assert figures["token_exchanges"] > exchanges
         life.until_all_ended(hub)
+
+
+@pytest.mark.parametrize("stack", STACKS[:2], ids=str, indirect=True)
+def test_a_backup_that_is_not_whole_takes_nothing_away(stack: Stack) -> None:
+    if stack.database == "PostgreSQL" and shutil.which("pg_dump") is None:
+        pytest.skip("pg_dump does not answer: it is not installed")
+    with running(stack) as hub:
+        hub.manage("migrate", "--verbosity", "0")
+        application = (life.SLUG, "--name", "Demo", "--client-id", life.CLIENT_ID)
+        hub.manage("create_application", *application, text=life.SECRET + "\n")
+        script(hub, "backup", str(hub.folder / "backup"))
+        file = next((hub.folder / "backup").glob("database.*"))
+        whole = file.read_bytes()
+        for broken in (whole[: len(whole) // 2], b""):
+            file.write_bytes(broken)
+            assert "not restored" in script(hub, "restore", str(file.parent), "--replace", status=1)
+        file.unlink()
+        assert "not restored" in script(hub, "restore", str(file.parent), "--replace", status=1)
+        assert hub.rows("SELECT slug FROM portals_application") == [(life.SLUG,)]
+
+        file.write_bytes(whole)
+        _execute(hub, "DELETE FROM portals_application")
+        _of_a_later_release(hub)
+        script(hub, "restore", str(file.parent), "--replace")
+        assert hub.rows("SELECT slug FROM portals_application") == [(life.SLUG,)]
+
+
+def _of_a_later_release(hub: Hub) -> None:
+    """What an upgrade that is to be undone has added."""
+    for statement in (
+        "CREATE TABLE portals_later (id bigint PRIMARY KEY, portal_id bigint REFERENCES portals_portal(id))",
+        "CREATE TABLE portals_alone (id bigint PRIMARY KEY)",
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('portals', '0009_later', CURRENT_TIMESTAMP)",
+    ):
+        _execute(hub, statement)
+
+
+def _execute(hub: Hub, statement: str) -> None:
+    hub.manage("shell", "-c", f"from django.db import connection as c; c.cursor().execute({statement!r})")
 
 
 def _figures(hub: Hub) -> dict[str, Any]:
