@@ -18,7 +18,6 @@ _SENTENCES = [
         gettext_noop("No connection within the time allowed."),
         gettext_noop("No connection could be made."),
         gettext_noop("The TLS certificate was not accepted."),
-        gettext_noop("The answer took too long to arrive."),
         gettext_noop("The answer broke off (%s)."),
         gettext_noop("The answer has no result."),
         gettext_noop("The answer to the batch is incomplete."),

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import requests
 from django.conf import settings
 from django.db import connections
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as SocketTimeout
 
 from portals.errors import Passes, PortalTrouble, RestError, UnknownAnswer
 from portals.failpoint import failpoint
+from portals.timely import TimelyAdapter, within
 
 CONNECT_SECONDS = 5.0
 MAX_BYTES = 8 * 1024 * 1024
@@ -75,7 +75,7 @@ def check_url(url: str) -> None:
 def post(
     url: str, *, data: dict[str, Any] | None = None, form: dict[str, str] | None = None, timeout: float = 30.0
 ) -> Answer:
-    """Sends `data` as JSON, or `form` url-encoded; `timeout` seconds at most pass without a byte, and in all.
+    """Sends `data` as JSON, or `form` url-encoded; it ends within `timeout` seconds, answered or not.
 
     Raises Passes("unreachable") where nothing was sent, UnknownAnswer where it may have arrived,
     PortalTrouble for an address that is not allowed, RuntimeError inside a transaction.
@@ -95,15 +95,18 @@ def post(
     began = time.monotonic()
     failpoint("request.before")
     try:
-        with _session().post(
-            url,
-            data=body,
-            headers=headers,
-            timeout=(min(CONNECT_SECONDS, timeout), timeout),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            content = _read(response, began + timeout)
+        with (
+            within(timeout),
+            _session().post(
+                url,
+                data=body,
+                headers=headers,
+                timeout=(min(CONNECT_SECONDS, timeout), timeout),
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
+            content = _read(response)
             failpoint("request.answered")
             return Answer(response.status_code, content, time.monotonic() - began)
     except requests.RequestException as error:
@@ -112,8 +115,8 @@ def post(
         raise UnknownAnswer("broken_answer", f"The answer broke off ({type(error).__name__}).") from None
 
 
-def _read(response: requests.Response, end: float) -> bytes:
-    """The body, bounded in size and time."""
+def _read(response: requests.Response) -> bytes:
+    """The body, bounded in size."""
     parts: list[bytes] = []
     size = 0
     for part in response.iter_content(_CHUNK):
@@ -122,8 +125,6 @@ def _read(response: requests.Response, end: float) -> bytes:
             raise UnknownAnswer(
                 "too_big", f"The answer is larger than {MAX_BYTES} bytes.", response.status_code
             )
-        if time.monotonic() > end:
-            raise UnknownAnswer("timeout", "The answer took too long to arrive.", response.status_code)
         parts.append(part)
     return b"".join(parts)
 
@@ -156,7 +157,7 @@ def _session() -> requests.Session:
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # A box with a certificate authority of its own: the usual variables still name the bundle.
         session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
-        adapter = HTTPAdapter(pool_connections=50, pool_maxsize=2, max_retries=0)
+        adapter = TimelyAdapter(pool_connections=50, pool_maxsize=2, max_retries=0)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         session.headers.update({"User-Agent": "b24-robot-hub"})

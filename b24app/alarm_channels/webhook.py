@@ -6,6 +6,7 @@ import requests
 from django.conf import settings
 
 from b24app.alarm_channels import Message
+from portals.timely import TimelyAdapter, within
 
 _SECONDS = 10
 
@@ -26,6 +27,9 @@ def send(message: Message) -> None:
         "ended": message.ended.isoformat() if message.ended else None,
         "url": message.url,
     }
-    answer = requests.post(settings.ALARM_WEBHOOK_URL, json=body, timeout=_SECONDS, allow_redirects=False)
+    with within(_SECONDS), requests.Session() as session:
+        session.mount("http://", TimelyAdapter())
+        session.mount("https://", TimelyAdapter())
+        answer = session.post(settings.ALARM_WEBHOOK_URL, json=body, timeout=_SECONDS, allow_redirects=False)
     if not 200 <= answer.status_code < 300:
         raise ConnectionError(f"the webhook answered {answer.status_code}")
