@@ -184,7 +184,7 @@ def _step(portal: Portal, wish: Wish, holding: Holding, adopting: bool) -> Step:
 
 
 def _known(portal: Portal, registration: Registration | None, there: str) -> Payload | None:
-    """What the portal surely holds; None after a new installation, an unfinished try or an adoption."""
+    """What the portal surely holds; None after a new installation, an unfinished try, an adoption or a restore."""
     if registration is None or registration.pushed_kind != there or registration.tried_at is not None:
         return None
     if registration.installation != portal.installation:
@@ -202,8 +202,9 @@ def _replaced_because(wish: Wish, there: str, old: Payload | None, new: Payload)
         )
     held = old
     row = wish.registration
-    if held is None and row is not None and row.tried_at is None and row.pushed_kind == there:
-        # Not certain, yet the last word we had: a former installation's payload tells what was never set.
+    if held is None and row is not None and not row.tried_kind and row.pushed_kind == there:
+        # Not certain, yet the last word we had: the payload of a former installation, or of a restored backup,
+        # tells what was never set.
         held = load(row.pushed_text)
     unknown: Payload = {"USE_SUBSCRIPTION": None}
     if loses_subscription(unknown if held is None else held, new):

@@ -75,4 +75,6 @@ def state_of(registration: Registration) -> tuple[str, str]:
         return INFO, _("not pushed yet")
     if registration.pushed_version_id != registration.wanted_version_id:
         return INFO, _("an older version is on the portal")
+    if registration.tried_at is not None:
+        return INFO, _("on the portal; whether as wanted is not known until it is pushed")
     return OK, _("on the portal")

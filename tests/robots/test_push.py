@@ -6,15 +6,18 @@ import threading
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from portals import lease
 from portals.models import Portal
 from robots import push, push_settle
+from robots.drift import Drift, check_portal
 from robots.models import ForeignCode, Property, Registration, RobotVersion
 from robots.plan import Action
 from robots.push import push_portal, want_all
 from robots.push_turn import Turn
+from robots.registration_words import state_of
 from robots.sweep import sweep
 from robots.work import push_due
 from tests.factories import PropertyFactory
@@ -476,6 +479,31 @@ def test_an_installation_that_dropped_nothing_is_updated_whole(lab: PortalLab) -
     lab.portal.save()
     assert actions(push_portal(lab.portal)) == {"x": "update"}
     assert lab.row("x").installation == lab.portal.installation
+
+
+@pytest.mark.contract("5.18")
+@pytest.mark.parametrize("subscription", ["choice", "wait"])
+def test_s5_after_a_restore_a_plan_does_not_trust_what_the_backup_says_of_a_portal(
+    lab: PortalLab, subscription: str
+) -> None:
+    robot = lab.robot("x", subscription=subscription)
+    assert push_portal(lab.portal).ok
+    backup = Registration.objects.values().get()
+    lab.change(robot, name={"en": "New"})
+    assert push_portal(lab.portal).ok
+    backup.pop("id")
+    Registration.objects.update(**backup)
+    RobotVersion.objects.exclude(pk=backup["pushed_version_id"]).delete()
+    call_command("backup_restored", verbosity=0)
+    # Tokens came.
+    Portal.objects.update(token_state=Portal.Token.WORKING)
+    lab.portal.refresh_from_db()
+    assert [difference.drift for difference in check_portal(lab.portal).differences] == [Drift.STALE]
+    assert state_of(lab.row("x"))[0] == "info"
+    # No replacement, which would block the robots that are placed.
+    assert actions(push_portal(lab.portal)) == {"x": "update"}
+    assert lab.there()["x"]["name"] == {"en": "X"}
+    assert state_of(lab.row("x"))[0] == "ok"
 
 
 def test_a_portal_never_pushed_to_gets_nothing_by_itself(lab: PortalLab) -> None:

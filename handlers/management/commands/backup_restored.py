@@ -13,6 +13,7 @@ from django.db import transaction
 from handlers import restored
 from portals.clock import db_now
 from portals.models import Lease, PendingInstallation, Portal
+from robots.models import Registration
 
 
 class Command(BaseCommand):
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         " opening the application, brings others. Installations that waited to be verified are forgotten for the"
         " same reason. Calls that were taken in and not computed may have been answered since: where the process"
         " waits they are put aside (failed, restored) for a person to decide about."
+        " What portals hold of robots may be newer than the backup: the next push sets every field of them."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,6 +35,8 @@ class Command(BaseCommand):
                 state=Portal.State.INSTALLED, token_state=Portal.Token.WORKING
             ).update(token_state=Portal.Token.UNVERIFIED, trouble="", trouble_text="", ask_again_at=None)
             forgotten, _models = PendingInstallation.objects.all().delete()
+            # It may have been pushed to since: so a plan takes nothing that it holds for certain.
+            Registration.objects.exclude(pushed_kind="").update(tried_at=db_now())
             # Whoever held them in the backup does not live any more.
             Lease.objects.update(until=db_now(), owner="")
         aside = restored.put_aside()
