@@ -1,8 +1,8 @@
 """Secrets at rest: one Fernet key list, one field, one keyed hash.
 
-`ENCRYPTION_KEYS` is a list: the first key encrypts, every key decrypts, so keys are changed by putting a new
-one in front and running `rotate_encryption_keys`. Nothing here ties a secret to `SECRET_KEY`, which may be
-changed at any time to end all sessions.
+`ENCRYPTION_KEYS` is a list: the first key encrypts, every key decrypts. A new one is added at the end, moved to the
+front once every process knows it, and followed by `rotate_encryption_keys`. Nothing here ties a secret to
+`SECRET_KEY`, which may be changed at any time to end all sessions.
 """
 
 from __future__ import annotations

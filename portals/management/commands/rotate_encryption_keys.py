@@ -20,7 +20,8 @@ class Command(BaseCommand):
 
     help = (
         "Encrypts every stored secret anew with the first key of ENCRYPTION_KEYS. May be stopped and started"
-        " again, and run while the hub works. Afterwards the other keys can be taken out of the list."
+        " again, and run while the hub works. Afterwards the other keys can be taken out of the list, once every"
+        " machine's SPOOL_DIR holds no call and no file in tokens/, which this does not reach."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
