@@ -14,7 +14,7 @@ from typing import Any
 
 MAX_FRAME = 8_000_000  # a form is at most 2 MB, a REST answer may be larger; beyond this something ran away
 _LENGTH = struct.Struct(">I")
-_ENCODER = json.JSONEncoder(default=str, separators=(",", ":"))
+_ENCODER = json.JSONEncoder(default=str, separators=(",", ":"), allow_nan=False)
 _CHUNK = 65_536  # a larger buffer would be mapped and unmapped at every read
 
 
@@ -75,7 +75,7 @@ class OutOfTime(Exception):
 
 
 def send(channel: socket.socket, message: dict[str, Any], deadline: float | None = None) -> None:
-    """Raises Closed, OutOfTime (deadline by time.monotonic), ValueError for what is above MAX_FRAME."""
+    """Raises Closed, OutOfTime (deadline by time.monotonic), ValueError for what is above MAX_FRAME or holds NaN."""
     body = _ENCODER.encode(message).encode()
     if len(body) > MAX_FRAME:
         raise ValueError(f"{len(body)} bytes do not fit through the runner's pipe ({MAX_FRAME}).")

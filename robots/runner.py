@@ -129,8 +129,7 @@ class Runner:
         self._number += 1
         row = _Row(self._number, rest, time.monotonic() + limit, limit)
         try:
-            send(process.channel, {"n": row.number, **job.as_frame()}, row.deadline)
-            outcome = row.follow(process)
+            outcome = row.begin(process, job) or row.follow(process)
         except OutOfTime:
             outcome = Outcome(
                 False, "time_limit", sentence=_("The robot ran longer than %g seconds.") % limit
@@ -160,6 +159,15 @@ class _Row:
         self.revision = ""
         self.started = False
         self.spoiled = False
+
+    def begin(self, process: _Process, job: Job) -> Outcome | None:
+        """Hands the job over; how it ended where it can't be. Raises Closed, OutOfTime."""
+        try:
+            send(process.channel, {"n": self.number, **job.as_frame()}, self.deadline)
+        except ValueError:
+            sentence = _("The call's fields are too large for the runner.")
+            return Outcome(False, "input_wrong", sentence=sentence)
+        return None
 
     def follow(self, process: _Process) -> Outcome:
         """Until the outcome. Raises Closed, OutOfTime, and what `rest` raises that is no RestError."""

@@ -65,12 +65,19 @@ class PipeClient:
         self._pipe, self._number, self._trial = pipe, number, trial
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """The answer's `result`. Raises PortalError; NotInTestRun where no portal is at hand."""
+        """The answer's `result`. Raises PortalError, for what can't be sent too; NotInTestRun where no portal is at
+        hand."""
         from robots.compute import NotInTestRun, PortalError
 
         if self._trial:
             raise NotInTestRun
-        answer = self._pipe.ask(self._number, {"rest": [str(method), dict(params or {})]})
+        if not str(method).isascii():
+            raise PortalError("NOT_SENT", "The method's name is none.")
+        try:
+            answer = self._pipe.ask(self._number, {"rest": [str(method), dict(params or {})]})
+        except ValueError as error:
+            # Found here: in the parent it would be nobody's fault, and fail the rows beside this one.
+            raise PortalError("NOT_SENT", f"The request can't be sent: {error}") from None
         if "error" in answer:
             code, text, retry_after = answer["error"]
             raise PortalError(str(code), str(text), retry_after)

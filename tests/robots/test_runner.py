@@ -122,6 +122,20 @@ def test_an_answer_that_is_too_large_is_told(warm: Runner) -> None:
     assert outcome.values["text"].startswith("TOO_LARGE/")
 
 
+def test_a_request_that_no_json_holds_is_the_robots_own_error(warm: Runner) -> None:
+    asked: list[str] = []
+    outcome = warm.run(job("rest_unsendable"), lambda method, params: asked.append(method))
+    assert (outcome.values, asked) == ({"text": str(["NOT_SENT"] * 3)}, [])
+
+
+def test_a_form_that_is_too_large_is_told_and_keeps_it_warm(warm: Runner) -> None:
+    before = warm.run(job("pid")).values
+    outcome = warm.run(job("discount", inputs={"text": "\1" * 1_500_000}))
+    assert (outcome.ok, outcome.cause) == (False, "input_wrong")
+    assert "too large" in outcome.sentence
+    assert warm.run(job("pid")).values == before
+
+
 def test_what_is_no_refusal_is_raised_here_and_ends_the_row(warm: Runner) -> None:
     before = warm.run(job("pid")).values
 

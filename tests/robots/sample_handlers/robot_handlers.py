@@ -64,6 +64,21 @@ def rest_refused(call: Call) -> Result:
     return Result({})
 
 
+@robot_handler("sample.rest_unsendable")
+def rest_unsendable(call: Call) -> Result:
+    told = []
+    for method, params in (
+        ("crm.deal.update", {"fields": {"X": float("nan")}}),
+        ("crm.deal.update", {"fields": {"X": "x" * 9_000_000}}),
+        ("crm.\ud800", {}),
+    ):
+        try:
+            call.portal.client.call(method, params)
+        except PortalError as error:
+            told.append(error.code)
+    return Result({"text": f"{told}"})
+
+
 @robot_handler("sample.rest_uncaught")
 def rest_uncaught(call: Call) -> Result:
     call.portal.client.call("crm.deal.get", {})
