@@ -2,8 +2,9 @@
 
 Looks at the migrations that the last release (tag v…) does not have; before the first release there are none to
 look at. Refused: what code of the last release still reads or writes is dropped or renamed, a new column that it
-would have to fill, a column that becomes narrower, of another type or NOT NULL. A removal is done a release
-later: `unused_since = "v1.2"` in the Migration names the released tag whose code no longer uses it.
+would have to fill, a column that becomes narrower, of another type or NOT NULL, a constraint that it may break.
+That is done a release later: `unused_since = "v1.2"` in the Migration names the released tag whose code no longer
+uses or breaks it. Python and SQL can't be judged: `old_code_goes_on = "why"` in the Migration vouches for them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 ROOMS = ("portals", "robots", "handlers", "b24app")
+# Old code meets nothing else than before.
+HARMLESS = {
+    "CreateModel",
+    "AddIndex",
+    "AddIndexConcurrently",
+    "RemoveIndex",
+    "RemoveIndexConcurrently",
+    "RenameIndex",
+}
+HARMLESS |= {"AlterModelOptions", "AlterModelManagers", "AlterModelTableComment"}
 
 
 def main() -> int:
@@ -62,33 +73,63 @@ def complaints(tags: list[str]) -> list[str]:
         if getattr(migration, "unused_since", None) in tags:
             continue
         state = loader.project_state(migration.dependencies)
+        vouched = bool(getattr(migration, "old_code_goes_on", ""))
         for operation in migration.operations:
-            if why := wrong(operation, app, state):
+            if why := wrong(operation, app, state, vouched):
                 found.append(f"{app}.{name}: {why}")
             operation.state_forwards(app, state)
     return found
 
 
-def wrong(operation: Any, app: str, state: Any) -> str:
-    """Why code of the last release could not go on beside this operation; '' where it could."""
+def wrong(operation: Any, app: str, state: Any, vouched: bool = False) -> str:
+    """Why code of the last release could not go on beside this operation; '' where it could. `vouched`: a person
+    says that it can, of what can't be judged."""
     kind = type(operation).__name__
-    if kind in ("DeleteModel", "RenameModel", "RemoveField", "RenameField", "AlterModelTable"):
+    if kind in HARMLESS:
+        return ""
+    if kind == "SeparateDatabaseAndState":
+        return _wrong_within(operation, app, state, vouched)
+    if kind in (
+        "DeleteModel",
+        "RenameModel",
+        "RemoveField",
+        "RenameField",
+        "AlterModelTable",
+        "RemoveConstraint",
+    ):
         return f"{kind} of {_named(operation)}: do it a release after its last use, with unused_since"
+    if kind in ("AddConstraint", "AlterUniqueTogether"):
+        return f"{kind} on {_named(operation)}: old code may still write what it forbids; a release later"
     if kind == "AddField":
         field = operation.field
-        if not (field.null or field.has_db_default() or field.many_to_many):
-            return f"AddField {_named(operation)}: give it null=True or db_default, or old code can't insert"
+        if field.null or field.has_db_default() or field.many_to_many:
+            return ""
+        return f"AddField {_named(operation)}: give it null=True or db_default, or old code can't insert"
     if kind == "AlterField":
         before = state.models[app, operation.model_name_lower].fields[operation.name]
         return _narrower(before, operation.field, _named(operation))
-    if kind == "RunSQL":
-        return "RunSQL: its effect can't be judged; say it with Django's operations"
+    return (
+        "" if vouched else f"{kind}: its effect can't be judged; where it is harmless, say old_code_goes_on"
+    )
+
+
+def _wrong_within(operation: Any, app: str, state: Any, vouched: bool) -> str:
+    """What is done to the database counts, whatever the state is told."""
+    within = state.clone()
+    for each in operation.database_operations:
+        if why := wrong(each, app, within, vouched):
+            return why
+        each.state_forwards(app, within)
     return ""
 
 
 def _narrower(before: Any, after: Any, name: str) -> str:
     if before.get_internal_type() != after.get_internal_type():
         return f"AlterField {name}: another type; add a column and move over in two releases"
+    if before.db_column != after.db_column:
+        return f"AlterField {name}: another column; add one and move over in two releases"
+    if before.has_db_default() and not (after.has_db_default() or after.null):
+        return f"AlterField {name}: without its db_default old code can't insert"
     if before.null and not after.null:
         return f"AlterField {name}: NOT NULL; old code may still write nothing there"
     longest = (getattr(before, "max_length", None), getattr(after, "max_length", None))
