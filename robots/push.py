@@ -149,10 +149,13 @@ class _Push:
         return self.full and all(step.code in self.items and self.items[step.code].done for step in steps)
 
     def _look(self) -> Holding:
-        """Asked once more where the answer was lost: looking changes nothing."""
+        """Asked once more for a person where the answer was lost: looking changes nothing. A silent portal would
+        hold a child of the background twice as long, and is asked again by it anyhow."""
         try:
             return self.turn.patiently(lambda: look(self.client))
         except errors.UnknownAnswer:
+            if not self.turn.person:
+                raise
             return self.turn.patiently(lambda: look(self.client))
 
     def _record(self, holding: Holding) -> list[tuple[str, str]]:
@@ -180,8 +183,9 @@ class _Push:
         holding = self._look()
         planned = planning.make_plan(self.portal, [step.wish for step in again], holding, (), self.adopt)
         second = []
-        for former, step in zip(again, planned.steps, strict=True):
-            if _took_effect(former, holding):
+        for (former, error), step in zip(unsettled, planned.steps, strict=True):
+            # What was refused took no effect: a code that is there already holds what it held before.
+            if isinstance(error, errors.UnknownAnswer) and _took_effect(former, holding):
                 self._settle([(former, Answer(End.DONE))])
             elif step.action in CHANGING:
                 second.append(step)

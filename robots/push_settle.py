@@ -19,6 +19,7 @@ from robots.push_result import error_code_of
 from robots.push_send import Answer, End
 
 # A trouble is asked again once a minute; what a portal refuses as it stands, ever more seldom.
+SOON = dt.timedelta(seconds=5)
 EVERY = dt.timedelta(minutes=1)
 SELDOM = dt.timedelta(hours=1)
 
@@ -155,9 +156,11 @@ class Settler:
 
     def _pause(self, row: Registration, error: errors.RestError) -> dt.timedelta:
         """What a portal refuses is repeated after twice the last pause, up to an hour; the rest sooner."""
-        if isinstance(error, errors.Passes):
-            return max(dt.timedelta(seconds=error.retry_after), dt.timedelta(seconds=5))
         by_person = row.due_at is None or row.due_at == self.started
+        if isinstance(error, errors.Passes):
+            # Asking a portal that is silent costs a child more than a minute each time.
+            least = EVERY if isinstance(error, errors.UnknownAnswer) and not by_person else SOON
+            return max(dt.timedelta(seconds=error.retry_after), least)
         if isinstance(error, errors.PortalTrouble) or by_person or row.error_at is None or row.due_at is None:
             return EVERY
         return min(max((row.due_at - row.error_at) * 2, EVERY), SELDOM)

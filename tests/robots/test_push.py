@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from portals import lease
+from portals import errors, lease
+from portals.clock import db_now
 from portals.models import Portal
 from robots import push, push_settle
 from robots.drift import Drift, check_portal
+from robots.look import Holding
 from robots.models import ForeignCode, Property, Registration, RobotVersion
 from robots.plan import Action
 from robots.push import push_portal, want_all
@@ -289,6 +292,43 @@ def test_a_limit_is_waited_for_by_a_person_and_left_to_later_by_the_background(
     assert lab.there() == {}
     assert row.error_code == "QUERY_LIMIT_EXCEEDED"
     assert row.due_at is not None
+
+
+@pytest.mark.contract("5.19")
+def test_s5_a_code_of_ours_that_is_there_already_is_updated_though_no_answer_was_lost(
+    lab: PortalLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robot = lab.robot("x")
+    assert push_portal(lab.portal).ok
+    lab.change(robot, name={"en": "New"})
+    looks = [Holding(frozenset(), frozenset())]
+    real = push.look
+    # A list that came late: it does not know the code yet.
+    monkeypatch.setattr(push, "look", lambda client: looks.pop() if looks else real(client))
+    assert push_portal(lab.portal).ok
+    assert lab.there()["x"]["name"] == {"en": "New"}
+
+
+def test_a_silent_portal_is_looked_at_once_by_the_background_and_in_a_minute_again(
+    lab: PortalLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.robot("x")
+    push_portal(lab.portal)
+    want_all(lab.portal)
+    asked: list[bool] = []
+
+    def silent(client: Any) -> Any:
+        asked.append(client.person)
+        raise errors.UnknownAnswer("timeout", "No answer came.")
+
+    monkeypatch.setattr(push, "look", silent)
+    assert push_due() == 1
+    assert asked == [False]
+    due_at = lab.row("x").due_at
+    assert due_at is not None
+    assert due_at > db_now() + dt.timedelta(seconds=50)
+    push_portal(lab.portal)
+    assert asked == [False, True, True]
 
 
 def test_a_push_that_dies_after_the_add_takes_effect_is_taken_up(
