@@ -24,6 +24,7 @@ from robots.models import Push, PushItem, Registration, RobotVersion
 from robots.plan import Action
 from robots.push import push_portal
 from robots.push_result import PortalResult
+from robots.push_turn import take_turn
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ GRACE = dt.timedelta(seconds=30)
 # What ends its process each time must not do so for ever.
 MAX_TRIES = 5
 # A place is renewed between portals; a portal that limits us may keep it for some minutes.
-_PLACE_SECONDS = 900.0
+PLACE_SECONDS = 900.0
 
 
 def work() -> int:
@@ -42,7 +43,7 @@ def work() -> int:
     asked = 0
     if not claimable().exists():
         return asked
-    place = _take_place()
+    place = take_place()
     if place is None:
         return asked
     try:
@@ -52,17 +53,21 @@ def work() -> int:
                 wake.wake("push")
             carry_out(item)
             asked += 1
-            if not place.renew(_PLACE_SECONDS):
+            if not place.renew(PLACE_SECONDS):
                 break
     finally:
         place.release()
     return asked
 
 
-def _take_place() -> lease.Held | None:
-    """A third of the children, so that calls and results find theirs while a hundred portals are pushed to."""
-    for place in range(max(1, settings.WORKER_CONCURRENCY // 3)):
-        if (held := lease.take(f"pushing:{place}", _PLACE_SECONDS)) is not None:
+def take_place(background: bool = False) -> lease.Held | None:
+    """A third of the children, so that calls and results find theirs while a hundred portals are pushed to.
+
+    Of several places the background leaves one to what people ordered, silent portals may hold all it has.
+    """
+    places = max(1, settings.WORKER_CONCURRENCY // 3)
+    for place in range(1 if background and places > 1 else 0, places):
+        if (held := lease.take(f"pushing:{place}", PLACE_SECONDS)) is not None:
             return held
     return None
 
@@ -169,7 +174,15 @@ def _due(item: PushItem) -> QuerySet[Registration]:
 
 
 def _check(item: PushItem) -> None:
-    found = check_portal(item.portal)
+    # The turn tells that somebody asks: one look may take longer than GRACE.
+    turn = take_turn(item.portal_id, person=True, progress=lambda _text: None)
+    if turn is None:
+        item.state, item.trouble = State.FAILED, _("Another push to this portal is running.")
+        return
+    try:
+        found = check_portal(item.portal)
+    finally:
+        turn.held.release()
     item.outcomes = [
         {
             "code": each.code,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from django.db.models import Min
+from django.db.models import F, Max, Min
 
-from portals import stopping
+from portals import stopping, wake
 from portals.clock import db_now
 from portals.models import Portal
 from robots import push_queue
@@ -23,30 +23,46 @@ def work() -> int:
 def push_due() -> int:
     """Pushes in the background wherever something is due; the number of portals that were asked.
 
-    A portal that another process pushes to is left to it. Each portal is asked once.
+    A portal that another process pushes to is left to it. Each portal is asked once. What people order meanwhile
+    goes first: whoever is woken does it, and then goes on here.
     """
     asked: set[int] = set()
-    while not stopping.asked() and (portal := _next_due(asked)) is not None:
-        asked.add(portal.pk)
-        try:
-            result = push_portal(portal, person=False)
-        except Exception:
-            # One portal's trouble must not keep the others' robots blocked; the rows stay due.
-            log.exception("a push failed", extra={"portal": portal.pk})
-            continue
-        push_queue.note_others(portal, result)
-        if result.trouble:
-            log.warning("a push waits", extra={"portal": portal.pk, "why": result.trouble})
+    if _next_due(asked) is None or (place := push_queue.take_place(background=True)) is None:
+        return 0
+    try:
+        while not stopping.asked() and (portal := _next_due(asked)) is not None:
+            asked.add(portal.pk)
+            _push_due(portal)
+            if push_queue.claimable().exists():
+                wake.wake("push")
+                break
+            if not place.renew(push_queue.PLACE_SECONDS):
+                break
+    finally:
+        place.release()
     return len(asked)
 
 
+def _push_due(portal: Portal) -> None:
+    try:
+        result = push_portal(portal, person=False)
+    except Exception:
+        # One portal's trouble must not keep the others' robots blocked; the rows stay due.
+        log.exception("a push failed", extra={"portal": portal.pk})
+        return
+    push_queue.note_others(portal, result)
+    if result.trouble:
+        log.warning("a push waits", extra={"portal": portal.pk, "why": result.trouble})
+
+
 def _next_due(asked: set[int]) -> Portal | None:
-    """The portal that has waited longest; a portal without the application takes nothing."""
+    """The portal that has waited longest, those that met an error last: silent ones must not go before a portal
+    whose robots are blocked since its installation. One without the application takes nothing."""
     return (
         Portal.objects.filter(state=Portal.State.INSTALLED, registrations__due_at__lte=db_now())
         .exclude(pk__in=asked)
-        .annotate(waits_since=Min("registrations__due_at"))
-        .order_by("waits_since")
+        .annotate(waits_since=Min("registrations__due_at"), failed_at=Max("registrations__error_at"))
+        .order_by(F("failed_at").asc(nulls_first=True), "waits_since")
         .select_related("application")
         .first()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from typing import Any
 
@@ -14,7 +15,9 @@ from portals.clock import db_now
 from portals.models import Lease, Portal
 from robots import push_queue, work
 from robots.models import Push, PushItem, Registration
+from robots.push import push_portal
 from robots.push_order import cancel, order, order_check, planned, repairs, retry
+from robots.push_result import PortalResult
 from robots.sweep import sweep
 from tests.robots.portal_lab import PortalLab
 
@@ -246,12 +249,98 @@ def test_at_most_a_third_of_the_children_push(lab: PortalLab, settings: Any) -> 
     settings.WORKER_CONCURRENCY = 6
     lab.robot("discount")
     push = ordered(lab)
-    places = [push_queue._take_place(), push_queue._take_place()]
-    assert all(places) and push_queue._take_place() is None
+    places = [push_queue.take_place(), push_queue.take_place()]
+    assert all(places) and push_queue.take_place() is None
     assert push_queue.work() == 0 and ends(push) == ["waiting"]
     assert places[0] is not None
     places[0].release()
     assert push_queue.work() == 1
+
+
+def test_silent_portals_that_are_due_leave_children_to_calls_and_a_place_to_people(
+    make_portal: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.WORKER_CONCURRENCY = 6
+    labs = [make_portal()]
+    labs.append(make_portal(labs[0].application))
+    labs[0].robot("discount")
+    for lab in labs:
+        push_portal(lab.portal)
+    Registration.objects.update(due_at=db_now())
+    seen: list[int] = []
+
+    def silent(portal: Portal, person: bool) -> PortalResult:
+        seen.append(portal.pk)
+        if len(seen) == 1:
+            assert work.push_due() == 0, "a second child has calls to compute"
+            place = push_queue.take_place()
+            assert place is not None, "a person's push finds its place"
+            place.release()
+        return PortalResult(portal, trouble="silent")
+
+    monkeypatch.setattr(work, "push_portal", silent)
+    assert work.push_due() == 2
+    assert len(seen) == 2
+    assert push_queue.take_place(background=True) is not None, "it was given back"
+
+
+def test_the_background_gives_way_to_what_people_order(
+    make_portal: Any, woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs = [make_portal()]
+    labs.append(make_portal(labs[0].application))
+    labs[0].robot("discount")
+    for lab in labs:
+        push_portal(lab.portal)
+    Registration.objects.update(due_at=db_now())
+    labs[0].robot("phone")
+    woken.clear()
+
+    def ordered_meanwhile(portal: Portal, person: bool) -> PortalResult:
+        ordered(labs[1])
+        return PortalResult(portal)
+
+    monkeypatch.setattr(work, "push_portal", ordered_meanwhile)
+    assert work.push_due() == 1
+    assert woken == ["push", "push"], "by the order, and by whoever gave way"
+
+
+def test_portals_that_met_no_error_are_asked_before_those_that_did(
+    make_portal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs = [make_portal()]
+    labs += [make_portal(labs[0].application) for _ in range(2)]
+    robot = labs[0].robot("discount")
+    now = db_now()
+    minutes = [dt.timedelta(minutes=number) for number in range(10)]
+    # The first has failed a while ago, the second just now, the third was installed again a moment ago.
+    for lab, failed_at in zip(labs, (now - minutes[5], now - minutes[1], None), strict=True):
+        due = now - minutes[9] if failed_at else now
+        Registration.objects.create(robot=robot, portal=lab.portal, due_at=due, error_at=failed_at)
+    seen: list[int] = []
+    monkeypatch.setattr(
+        work, "push_portal", lambda portal, person: seen.append(portal.pk) or PortalResult(portal)
+    )
+    work.push_due()
+    assert seen == [labs[2].portal.pk, labs[0].portal.pk, labs[1].portal.pk]
+
+
+def test_a_check_of_a_slow_portal_is_not_claimed_again_while_it_is_made(
+    lab: PortalLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = order_check([lab.portal], "anna")
+    assert check is not None
+    checked = push_queue.check_portal
+
+    def slow(portal: Portal) -> Any:
+        PushItem.objects.update(started_at=db_now() - 2 * push_queue.GRACE)
+        assert push_queue._claim() is None
+        return checked(portal)
+
+    monkeypatch.setattr(push_queue, "check_portal", slow)
+    push_queue.work()
+    assert ends(check) == ["done"]
+    assert lease.take(f"push:{lab.portal.pk}", 1) is not None, "its turn was given back"
 
 
 def test_the_portals_words_come_in_the_language_of_who_ordered(lab: PortalLab) -> None:
