@@ -12,6 +12,7 @@ import logging
 import time
 
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F, Q
 
 from portals import kept_answer, lease, oauth, spent, trouble
 from portals.clock import db_now
@@ -165,12 +166,16 @@ def distrust(portal: Portal) -> None:
 
 def keep_alive(most: int = 5) -> int:
     """Renews tokens about 150 days old, which would die unused on day 180; how many (at most `most`)."""
-    oldest = db_now() - dt.timedelta(days=KEEP_ALIVE_DAYS)
+    now = db_now()
     due = Portal.objects.filter(
-        state=Portal.State.INSTALLED, token_state=Portal.Token.WORKING, refreshed_at__lte=oldest
+        # `may_ask` notes when one was asked: those that can't be renewed leave the others their turn.
+        Q(ask_again_at=None) | Q(ask_again_at__lte=now),
+        state=Portal.State.INSTALLED,
+        token_state=Portal.Token.WORKING,
+        refreshed_at__lte=now - dt.timedelta(days=KEEP_ALIVE_DAYS),
     ).select_related("application")
     done = 0
-    for portal in due.order_by("refreshed_at")[:most]:
+    for portal in due.order_by(F("ask_again_at").asc(nulls_first=True), "refreshed_at")[:most]:
         if not trouble.may_ask(portal):
             continue
         try:

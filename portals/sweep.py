@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from django.conf import settings
-from django.db.models import CharField, F, Q, QuerySet, Value
-from django.db.models.functions import Concat
+from django.db.models import CharField, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Concat
 
 from portals import finish, kept_answer, lease, pending, refresh, spent
 from portals.client import PortalClient
@@ -76,11 +76,15 @@ def _end_former_tokens() -> int:
 
 
 def _finish() -> int:
-    """Portals where events are not bound to our present address, or installFinish is owed."""
+    """Portals where events are not bound to our present address, or installFinish is owed; those asked longest ago
+    first, so that many which would not be bound hold up no other."""
+    asked = Lease.objects.filter(name=Concat(Value("finish:"), Cast(OuterRef("pk"), CharField())))
     rows = (
         Portal.objects.filter(state=Portal.State.INSTALLED, token_state=Portal.Token.WORKING, trouble="")
-        .annotate(ours=_address())
+        .annotate(ours=_address(), held_until=Subquery(asked.values("until")[:1]))
         .filter(~Q(events_bound_to=F("ours")) | Q(install_finished=False))
+        .filter(Q(held_until=None) | Q(held_until__lte=db_now()))
+        .order_by(F("held_until").asc(nulls_first=True), "pk")
         .select_related("application")
     )
     done = 0
@@ -114,6 +118,7 @@ def _ask_troubled() -> int:
         .exclude(token_state__in=[Portal.Token.LOST, Portal.Token.NONE])
     )
     well = 0
+    rows = rows.order_by(F("ask_again_at").asc(nulls_first=True), "pk")
     for portal in _for_a_while(rows.select_related("application")):
         try:
             PortalClient(portal).call("app.info", timeout=10)

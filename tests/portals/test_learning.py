@@ -6,10 +6,10 @@ import datetime as dt
 
 import pytest
 
-from portals import finish, learn, lease, sweep
+from portals import errors, finish, learn, lease, refresh, sweep
 from portals.clock import db_now
 from portals.models import Lease, Portal
-from tests.factories import PortalFactory
+from tests.factories import ApplicationFactory, PortalFactory
 from tests.portals.lab import ok
 
 
@@ -86,6 +86,75 @@ def test_a_portal_that_can_not_be_finished_is_not_asked_at_every_pass(server, se
     for _ in range(3):
         assert sweep.sweep()["finished"] == 0
     assert server.methods() == ["batch"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_portals_that_would_not_be_bound_hold_up_no_other(monkeypatch):
+    application = ApplicationFactory()
+    portals = [PortalFactory(application=application) for _ in range(sweep._MOST + 1)]
+    asked = []
+    monkeypatch.setattr(finish, "finish", lambda portal: asked.append(portal.pk) or False)
+    for _ in range(3):
+        sweep._finish()
+    assert sorted(asked) == [portal.pk for portal in portals]
+    # The last comes first where its turn was the longest ago.
+    Lease.objects.update(until=db_now() - dt.timedelta(seconds=1))
+    Lease.objects.filter(name=f"finish:{portals[-1].pk}").update(until=db_now() - dt.timedelta(minutes=1))
+    asked.clear()
+    monkeypatch.setattr(sweep, "_MOST", 1)
+    sweep._finish()
+    assert asked == [portals[-1].pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_portals_in_trouble_the_one_that_waits_longest_is_asked_first(monkeypatch):
+    application = ApplicationFactory()
+    now = db_now()
+    minutes = [dt.timedelta(minutes=number) for number in (1, 2, 3)]
+    for number, ago in enumerate(minutes):
+        PortalFactory(
+            application=application,
+            domain=f"p{number}.bitrix24.com",
+            trouble="limited",
+            trouble_since=now,
+            ask_again_at=now - ago,
+        )
+    asked = []
+
+    class Client:
+        def __init__(self, portal):
+            self.portal = portal
+
+        def call(self, method, timeout):
+            asked.append(self.portal.domain)
+
+    monkeypatch.setattr(sweep, "PortalClient", Client)
+    monkeypatch.setattr(sweep, "_MOST", 2)
+    assert sweep._ask_troubled() == 2
+    assert asked == ["p2.bitrix24.com", "p1.bitrix24.com"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "error", [errors.PortalTrouble("application_gone", "NOT_INSTALLED"), errors.Passes("down")]
+)
+def test_tokens_that_can_not_be_renewed_leave_the_others_their_turn(monkeypatch, error):
+    application = ApplicationFactory()
+    old = db_now() - dt.timedelta(days=160)
+    portals = [
+        PortalFactory(application=application, refreshed_at=old + dt.timedelta(minutes=number))
+        for number in range(6)
+    ]
+    asked = []
+
+    def fails(portal, refused):
+        asked.append(portal.pk)
+        raise error
+
+    monkeypatch.setattr(refresh, "refresh", fails)
+    for _ in range(3):
+        assert refresh.keep_alive() == 0
+    assert asked == [portal.pk for portal in portals]
 
 
 @pytest.mark.django_db(transaction=True)
