@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Q
 
 from b24app import probe
 from b24app.alarm import FailingSweep, Kind
-from handlers import attention, spool
+from handlers import attention, lateness, spool
+from handlers.lateness import Late
 from handlers.models import Invocation, State
 from portals.clock import db_now
 from portals.models import Lease, Portal
 
 MACHINE = socket.gethostname()[:100]
 
-# What is due for longer has nobody who works on it; a burst of 5,000 is through in two minutes (contract §9).
-LATE = dt.timedelta(minutes=5)
-LOOK_LATE = dt.timedelta(minutes=15)
+# After a pause, a trouble or an outage all that waited is late, and soon done.
+CATCHES_UP = dt.timedelta(minutes=2)
 TROUBLE_LASTS = dt.timedelta(minutes=10)
 SWEEP_SILENT = dt.timedelta(minutes=1)
 SPOOL_WAITS = dt.timedelta(minutes=1)
@@ -51,38 +51,22 @@ class Cause:
 
 
 def calls_late() -> Iterator[Cause]:
-    yield from _late(Kind.CALLS_LATE, State.RECEIVED)
+    yield from _late(Kind.CALLS_LATE, lateness.to_compute)
 
 
 def results_late() -> Iterator[Cause]:
-    yield from _late(Kind.RESULTS_LATE, State.READY)
-
-
-def _late(kind: Kind, state: State) -> Iterator[Cause]:
-    now = db_now()
-    found = Invocation.objects.filter(
-        state=state,
-        due_at__lte=now - LATE,
-        lane_portal__state=Portal.State.INSTALLED,
-        lane_portal__trouble="",
-        lane_portal__paused_at=None,
-    ).aggregate(calls=Count("pk"), oldest=Min("due_at"))
-    if found["calls"]:
-        yield Cause(kind, params={"calls": found["calls"], "minutes": _minutes(now - found["oldest"])})
+    yield from _late(Kind.RESULTS_LATE, lateness.to_send)
 
 
 def unconfirmed() -> Iterator[Cause]:
+    yield from _late(Kind.UNCONFIRMED, lateness.to_see)
+
+
+def _late(kind: Kind, question: Callable[[dt.datetime], Late]) -> Iterator[Cause]:
     now = db_now()
-    found = Invocation.objects.filter(
-        confirm_at__lte=now - LOOK_LATE,
-        lane_portal__state=Portal.State.INSTALLED,
-        lane_portal__trouble="",
-        lane_portal__paused_at=None,
-        confirmed_at=None,
-    ).aggregate(calls=Count("pk"), oldest=Min("confirm_at"))
-    if found["calls"]:
-        params = {"calls": found["calls"], "minutes": _minutes(now - found["oldest"])}
-        yield Cause(Kind.UNCONFIRMED, params=params)
+    late = question(now)
+    if late.calls:
+        yield Cause(kind, params={"calls": late.calls, "minutes": late.minutes(now)}, grace=CATCHES_UP)
 
 
 def stuck() -> Iterator[Cause]:

@@ -13,18 +13,18 @@ from portals.standing import what_to_do
 # kind -> (the sentence, what to do); %(…)s are the alarm's params.
 _WORDS: dict[str, tuple[Any, Any]] = {
     Kind.CALLS_LATE: (
-        _("%(calls)s calls are due and not computed; the oldest for %(minutes)s min."),
-        _("See whether workers run and what their log says."),
+        _("%(calls)s calls should have been computed by now; the oldest came in %(minutes)s min ago."),
+        _("See whether workers run and what their log says; a call's page tells what was tried."),
     ),
     Kind.RESULTS_LATE: (
-        _("%(calls)s results are due and not sent; the oldest for %(minutes)s min."),
-        _("See whether workers run; a portal's limit is shown on its page."),
+        _("%(calls)s results should have been sent by now; the oldest call came in %(minutes)s min ago."),
+        _("See whether workers run; a call's page tells what was tried, the portal's page its limit."),
     ),
     Kind.UNCONFIRMED: (
         _(
-            "Whether %(calls)s results arrived should be known by now; the oldest look is %(minutes)s min late."
+            "Whether %(calls)s results arrived should be known by now; the oldest was taken %(minutes)s min ago."
         ),
-        _("See whether workers run."),
+        _("See whether workers run; the portal's sendings tell what it answers."),
     ),
     Kind.STUCK: (
         _("%(portal)s took %(calls)s results, sent again since, and their processes still wait."),

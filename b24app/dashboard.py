@@ -203,12 +203,7 @@ def _of_calls() -> list[Need]:
         )
         portals = attention.stuck().order_by().values("portal_id").distinct().count()
         found.append(Need(BAD, words % {"n": _many(n)}, calls + "?state=stuck", (Kind.STUCK,), portals))
-    queue = figures.queue()
-    if queue.oldest_seconds > QUEUE_LATE:
-        words = _("The oldest call has been due for %(minutes)s min: see whether the workers run")
-        minutes = number_format(queue.oldest_seconds / 60, decimal_pos=0)
-        late = (Kind.CALLS_LATE, Kind.RESULTS_LATE)
-        found.append(Need(BAD, words % {"minutes": minutes}, calls + "?state=open", late))
+    found += _of_queue(calls + "?state=open")
     try:
         held = spool.held()
     except (OSError, sqlite3.Error) as error:
@@ -223,6 +218,25 @@ def _of_calls() -> list[Need]:
         of_spool = (Kind.SPOOL_USED, Kind.SPOOL_FULL, Kind.DEAD_LETTERS)
         found.append(Need(tone, words % {"n": _many(held.calls)}, "", of_spool))
     return found
+
+
+def _of_queue(href: str) -> list[Need]:
+    """What nobody works on, or what goes round and round."""
+    queue = figures.queue()
+    kinds = (Kind.CALLS_LATE, Kind.RESULTS_LATE)
+    if queue.oldest_seconds > QUEUE_LATE:
+        words = _("The oldest call has been due for %(minutes)s min: see whether the workers run")
+        minutes = number_format(queue.oldest_seconds / 60, decimal_pos=0)
+        return [Need(BAD, words % {"minutes": minutes}, href, kinds)]
+    if queue.late:
+        words = ngettext(
+            "%(n)s call has been tried for too long; the oldest came in %(minutes)s min ago",
+            "%(n)s calls have been tried for too long; the oldest came in %(minutes)s min ago",
+            queue.late,
+        )
+        minutes = number_format(queue.late_minutes)
+        return [Need(BAD, words % {"n": _many(queue.late), "minutes": minutes}, href, kinds)]
+    return []
 
 
 def _of_portals() -> list[Need]:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
 from b24app.alarm import FailingSweep
-from handlers import attention
+from handlers import attention, lateness
 from handlers.models import OPEN_STATES, Invocation, RefusedCall, State
 from handlers.spool import held as waiting_in_spool
 from portals.clock import db_now
@@ -19,10 +19,17 @@ from robots.models import ForeignCode, Registration
 
 @dataclass(frozen=True)
 class Queue:
-    """Calls that nothing keeps from going on, how long the oldest has been due, in seconds, and whether sweeps fail."""
+    """Calls that nothing keeps from going on, and how long the oldest has been due, in seconds.
+
+    `late`: calls, `unseen`: arrivals that should have gone on by now, as alarms have it; `late_minutes` since the
+    oldest such call came in. `sweeps_fail`: of some room each time.
+    """
 
     due: int
     oldest_seconds: float
+    late: int
+    late_minutes: int
+    unseen: int
     sweeps_fail: bool
 
 
@@ -52,7 +59,15 @@ def queue() -> Queue:
         due += found["due"]
         oldest = min(filter(None, (oldest, found["oldest"])), default=None)
     age = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
-    return Queue(due, age, FailingSweep.objects.exists())
+    late = (lateness.to_compute(now), lateness.to_send(now))
+    return Queue(
+        due,
+        age,
+        sum(each.calls for each in late),
+        max(each.minutes(now) for each in late),
+        lateness.to_see(now).calls,
+        FailingSweep.objects.exists(),
+    )
 
 
 def spool() -> Spool:
@@ -64,10 +79,7 @@ def spool() -> Spool:
 def open_calls() -> dict[str, int]:
     """Unfinished calls by state; partial indexes, so finished ones cost nothing."""
     counted = dict.fromkeys((state.value for state in OPEN_STATES), 0)
-    rows = (
-        Invocation.objects.filter(state__in=OPEN_STATES).values_list("state").annotate(Count("pk")).order_by()
-    )
-    counted.update(dict(rows))
+    counted.update(dict(attention.still_open().order_by().values_list("state").annotate(Count("pk"))))
     return counted
 
 

@@ -65,11 +65,18 @@ def _details(database: str) -> dict[str, Any]:
     well = (
         broker == probe.OK
         and queue.oldest_seconds < LATE_SECONDS
+        and not queue.late
+        and not queue.unseen
         and spool.part < 0.5
         and not spool.bad
         and not queue.sweeps_fail
     )
     return told | {
         "status": "ready" if well else "degraded",
-        "queue": {"due": queue.due, "oldest_seconds": round(queue.oldest_seconds, 1)},
+        "queue": {
+            "due": queue.due,
+            "oldest_seconds": round(queue.oldest_seconds, 1),
+            "late": queue.late,
+            "unseen": queue.unseen,
+        },
     }

@@ -55,6 +55,14 @@ class Figures(Collector):
         yield _gauge(
             "b24_queue_oldest_seconds", "How long the oldest of them has been due.", queue.oldest_seconds
         )
+        yield _gauge(
+            "b24_calls_late", "Calls due for over 5 min, or open for longer than all tries take.", queue.late
+        )
+        yield _gauge(
+            "b24_calls_unseen",
+            "Results taken whose arrival should be known by now, and is not.",
+            queue.unseen,
+        )
         yield _by_label(
             "b24_calls_open",
             "Unfinished calls by state.",

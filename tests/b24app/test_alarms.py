@@ -13,12 +13,13 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.test import Client
 
-from b24app import alarm_causes, alarms, env, probe, work
+from b24app import alarm_causes, alarms, dashboard, env, figures, probe, work
 from b24app.alarm import Alarm, FailingSweep, Kind
 from b24app.alarm_book import DatabaseBook, FileBook
 from b24app.alarm_causes import Cause
-from handlers import spool
+from handlers import computed, lateness, spool
 from handlers.models import State
 from portals.clock import db_now
 from portals.models import Lease, Portal
@@ -187,21 +188,96 @@ def test_without_a_channel_it_is_in_the_log_once(watch: Watch, capsys: Any, capl
 def test_calls_and_results_that_nobody_works_on() -> None:
     well, troubled = PortalFactory(), PortalFactory(trouble="plan_lapsed")
     for portal in (well, troubled):
-        InvocationFactory(portal=portal, state=State.RECEIVED, due_at=minutes_ago(6))
-        InvocationFactory(portal=portal, state=State.READY, due_at=minutes_ago(6))
-        InvocationFactory(portal=portal, state=State.READY, due_at=minutes_ago(-6))
+        for state, due in ((State.RECEIVED, 6), (State.READY, 6), (State.READY, -6)):
+            InvocationFactory(
+                portal=portal, state=state, due_at=minutes_ago(due), received_at=minutes_ago(max(due, 0))
+            )
     (late,) = alarm_causes.calls_late()
     assert (late.kind, late.params) == ("calls_late", {"calls": 1, "minutes": 6})
     assert [cause.params["calls"] for cause in alarm_causes.results_late()] == [1]
 
 
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("received", "calls_late"),
+        ("computing", "calls_late"),
+        ("ready", "results_late"),
+        ("sending", "results_late"),
+    ],
+)
+def test_a_call_that_each_try_makes_due_anew_is_late_by_its_age(
+    state: str, kind: str, client: Client
+) -> None:
+    portal = PortalFactory()
+    hours = {"received_at": minutes_ago(180), "due_at": minutes_ago(-1)}
+    InvocationFactory(portal=PortalFactory(paused_at=db_now()), state=state, **hours)
+    InvocationFactory(portal=PortalFactory(state="uninstalled"), state=state, **hours)
+    InvocationFactory(portal=PortalFactory(trouble="unreachable"), state=state, **hours)
+    InvocationFactory(portal=portal, state=State.DELIVERED, **hours)
+    assert [*alarm_causes.calls_late(), *alarm_causes.results_late()] == []
+    InvocationFactory(portal=portal, state=state, **hours)
+    InvocationFactory(portal=portal, state=state, received_at=minutes_ago(20), due_at=minutes_ago(-1))
+    (late,) = [*alarm_causes.calls_late(), *alarm_causes.results_late()]
+    assert (late.kind, late.params) == (kind, {"calls": 1, "minutes": 180})
+    # The same by each other way of telling.
+    queue = figures.queue()
+    assert (queue.late, queue.late_minutes) == (1, 180)
+    told = client.get("/readyz", REMOTE_ADDR="127.0.0.1", HTTP_HOST="127.0.0.1").json()
+    assert (told["status"], told["queue"]["late"]) == ("degraded", 1)
+    metrics = client.get("/metrics", REMOTE_ADDR="127.0.0.1", HTTP_HOST="127.0.0.1").content.decode()
+    assert "b24_calls_late 1.0" in metrics.splitlines()
+    assert "1 call has been tried for too long; the oldest came in 180 min ago" in [
+        need.words for need in dashboard._of_calls()
+    ]
+
+
+@pytest.mark.parametrize("limit", [60, 600])
+def test_no_robot_is_late_while_it_has_tries(settings: Any, limit: int) -> None:
+    settings.ROBOT_TIME_LIMIT = limit
+    tries = computed.TRIES_PASSING
+    delays = sum(computed._DELAYS[min(tried, len(computed._DELAYS)) - 1] * 1.5 for tried in range(1, tries))
+    assert lateness.open_for().total_seconds() > delays + tries * limit
+
+
+def test_what_waited_for_a_portal_has_a_moment_to_catch_up(mails: list[Any]) -> None:
+    InvocationFactory(state=State.READY, due_at=minutes_ago(100), received_at=minutes_ago(100))
+    now = db_now()
+    for seconds in (0, 60, 119):
+        alarms.settle(DatabaseBook(), alarm_causes.EVERYWHERE[:3], now + dt.timedelta(seconds=seconds))
+    assert mails == []
+    alarms.settle(DatabaseBook(), alarm_causes.EVERYWHERE[:3], now + dt.timedelta(seconds=121))
+    assert [mail.subject for mail in mails] == ["Alarm: results are not sent"]
+
+
 def test_looks_that_are_late_and_processes_that_stand_still() -> None:
     portal = PortalFactory(domain="p.bitrix24.com")
     InvocationFactory(portal=portal, state=State.DELIVERED, confirmation="look", confirm_at=minutes_ago(20))
-    InvocationFactory(portal=portal, state=State.DELIVERED, confirmation="stuck", confirm_at=minutes_ago(-20))
+    InvocationFactory(
+        portal=portal,
+        state=State.DELIVERED,
+        confirmation="stuck",
+        confirm_at=minutes_ago(-20),
+        ended_at=minutes_ago(300),
+    )
     assert kinds(alarm_causes.unconfirmed) == [("unconfirmed", "")]
+    assert figures.queue().unseen == 1
     (stuck,) = alarm_causes.stuck()
     assert (stuck.subject, stuck.params) == (str(portal.pk), {"portal": "p.bitrix24.com", "calls": 1})
+
+
+def test_a_look_that_is_put_off_each_time_is_late_by_what_was_taken_when() -> None:
+    portal = PortalFactory()
+    owed = {"portal": portal, "state": State.DELIVERED, "confirm_at": minutes_ago(-1)}
+    # Where nobody can look, the quiet repeat is due 310 s after the call.
+    InvocationFactory(confirmation="repeat", ended_at=minutes_ago(7), **owed)
+    InvocationFactory(
+        confirmation="confirmed", ended_at=minutes_ago(60), confirmed_at=minutes_ago(50), **owed
+    )
+    assert kinds(alarm_causes.unconfirmed) == []
+    InvocationFactory(confirmation="look", ended_at=minutes_ago(61), **owed)
+    (late,) = alarm_causes.unconfirmed()
+    assert late.params == {"calls": 1, "minutes": 61}
 
 
 @pytest.mark.parametrize(

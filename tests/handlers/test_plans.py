@@ -15,6 +15,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 
+from b24app import figures
 from handlers import compute, confirm, delivery, sending, sweeper, waits
 from handlers.models import Confirmation, Invocation, State
 from portals.batch import BatchAnswer
@@ -28,7 +29,7 @@ from tests.factories import InvocationFactory, PortalFactory, RobotFactory, Robo
 pytestmark = pytest.mark.django_db(transaction=True)
 # Fewer, and PostgreSQL rightly reads them all to settle fifty.
 ENDED = 25_000 if connection.vendor == "postgresql" else 4_000
-LOG = "handlers_invocation"
+LOG, CAME = "handlers_invocation", "handlers_receivedcall"
 
 Asked = list[tuple[str, Any]]
 
@@ -47,12 +48,12 @@ def portal(transactional_db: None) -> Portal:
 
 
 @contextmanager
-def caught() -> Iterator[Asked]:
-    """Every statement that reads or writes the log, with its parameters."""
+def caught(*tables: str) -> Iterator[Asked]:
+    """Every statement that reads or writes the log (or one of `tables`), with its parameters."""
     asked: Asked = []
 
     def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if LOG in sql and not sql.lstrip().upper().startswith("INSERT"):
+        if any(table in sql for table in tables or (LOG,)) and not sql.lstrip().upper().startswith("INSERT"):
             asked.append((sql, params))
         return execute(sql, params, many, context)
 
@@ -70,10 +71,10 @@ def plan(sql: str, params: Any) -> str:
 def reads_all(found: str) -> bool:
     """Whether the log is read from end to end."""
     for line in found.splitlines():
-        if connection.vendor == "postgresql" and f"Seq Scan on {LOG}" in line and "body" not in line:
+        if connection.vendor == "postgresql" and any(f"Seq Scan on {each} " in line for each in (LOG, CAME)):
             return True
         words = line.strip().split()
-        if connection.vendor == "sqlite" and words[:1] == ["SCAN"] and words[1] in (LOG, "i"):
+        if connection.vendor == "sqlite" and words[:1] == ["SCAN"] and words[1] in (LOG, CAME, "i"):
             # By a partial index: all of what is open, nothing of what ended.
             return "INDEX invocation_" not in line
     return False
@@ -183,6 +184,25 @@ def test_the_sweep(portal: Portal) -> None:
     assert_quick(asked)
     uses(asked, "invocation_leased", "lease_until <")
     uses(asked, "invocation_deadline", "deadline <=")
+
+
+def test_what_operators_watch(portal: Portal) -> None:
+    hours_ago = db_now() - timedelta(hours=3)
+    for state in (State.RECEIVED, State.READY):
+        rows(portal, state, received_at=hours_ago)
+    for state in (State.COMPUTING, State.SENDING):
+        rows(portal, state, received_at=hours_ago, lease_until=db_now())
+    owed = {"confirm_at": db_now(), "ended_at": hours_ago}
+    rows(portal, State.DELIVERED, confirmation=Confirmation.LOOK, **owed)
+    with caught(LOG, CAME) as asked:
+        queue = figures.queue()
+        assert (queue.late, queue.unseen) == (12, 3)
+        assert figures.open_calls()["sending"] == 3
+        assert figures.unconfirmed() == (3, 0)
+    assert_quick(asked)
+    for index in ("received", "ready", "leased", "confirm"):
+        uses(asked, f"invocation_{index}", "COUNT")
+    uses(asked, "received_time", "received_at")
 
 
 def test_pages_of_the_log(portal: Portal) -> None:
