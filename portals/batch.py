@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from portals import php_query
-from portals.errors import CommandRefused, RestError, UnknownAnswer, classify, error_of
+from portals.errors import CommandRefused, RestError, UnknownAnswer, as_text, classify, error_of
 
 LARGEST = 50
 # A batch runs 60 s at most in the portal; what it had not reached then is unknown.
@@ -106,5 +105,5 @@ def as_map(value: Any) -> dict[str, Any]:
 def _error(told: Any, method: str) -> RestError:
     found = error_of(told)
     if found is None:
-        return CommandRefused("", json.dumps(told, ensure_ascii=False) if told else "")
+        return CommandRefused("", as_text(told) if told else "")
     return classify(*found, None, method)

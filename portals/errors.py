@@ -183,7 +183,15 @@ def error_of(answer: Any) -> tuple[str, str] | None:
 def _word(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else as_text(value)
+
+
+def as_text(value: Any) -> str:
+    """What a portal said where a word was expected; '' where it is nested beyond reading."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return ""
 
 
 def read(status: int, body: bytes, method: str = "") -> Any:

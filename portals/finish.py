@@ -89,6 +89,9 @@ def zone_of(server_time: Any, users_zone: Any = "", language: str = "") -> str:
         moment = dt.datetime.fromisoformat(str(server_time))
     except ValueError:
         return ""
+    if not 1970 <= moment.year <= 9000:
+        # The ends of the calendar are in no other zone.
+        return ""
     offset = moment.utcoffset()
     if offset is None:
         return ""

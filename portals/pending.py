@@ -13,7 +13,7 @@ from django.utils import translation
 from portals import lease, verify
 from portals.claim import OPEN, Claim
 from portals.clock import db_now
-from portals.crypto import keyed_hash, keyed_hashes
+from portals.crypto import SecretUnreadable, keyed_hash, keyed_hashes
 from portals.errors import Passes
 from portals.exchange import Refused
 from portals.models import Application, PendingInstallation, Portal
@@ -129,12 +129,12 @@ def finish_due(most: int = 20) -> list[Portal]:
     """Verifies what is due; the portals that were installed or updated by it."""
     changed: list[Portal] = []
     due = PendingInstallation.objects.filter(state=_State.WAITING, next_try_at__lte=db_now())
-    for row in due.select_related("application").order_by("next_try_at")[:most]:
-        held = lease.take(f"pending:{row.pk}", 120)
+    for key in list(due.order_by("next_try_at").values_list("pk", flat=True)[:most]):
+        held = lease.take(f"pending:{key}", 120)
         if held is None:
             continue
         try:
-            portal = _try(row)
+            portal = _tried(key)
         except Passes:
             # The token server does not answer; the others wait for the next pass rather than hold up this
             # one.
@@ -156,6 +156,22 @@ def trim() -> int:
     return removed
 
 
+def _tried(key: int) -> Portal | None:
+    """As `_try`; what is wrong with one (its secrets can't be read, its portal answers oddly) stops no other."""
+    # Without what is encrypted: that is read where its failing is this row's alone.
+    row = PendingInstallation.objects.defer("claim").filter(pk=key, state=_State.WAITING).first()
+    if row is None:
+        return None
+    try:
+        return _try(row)
+    except Passes:
+        raise
+    except Exception as error:
+        log.exception("A kept installation on %s failed; it is tried again later.", row.member_id)
+        _put_off(row, error)
+        return None
+
+
 def _try(row: PendingInstallation) -> Portal | None:
     claim = Claim.load(row.claim)
     try:
@@ -173,18 +189,21 @@ def _try(row: PendingInstallation) -> Portal | None:
     return done.portal if done.changed else None
 
 
-def _put_off(row: PendingInstallation, error: Passes) -> None:
+def _put_off(row: PendingInstallation, error: Exception) -> None:
     now = db_now()
+    told = str(error) if isinstance(error, Passes | SecretUnreadable) else type(error).__name__
+    changed = ["tries", "error", "next_try_at"]
     if now - row.received_at > KEEP:
         log.warning("A kept installation of %s on %s was given up.", row.application.slug, row.member_id)
-        _end(row, _State.GIVEN_UP, str(error))
+        _end(row, _State.GIVEN_UP, told)
         return
     if isinstance(error, verify.Later):
         row.claim = error.claim.dump()
+        changed.append("claim")
     row.tries += 1
-    row.error = str(error)[:300]
+    row.error = told[:300]
     row.next_try_at = now + dt.timedelta(seconds=min(_FIRST * 2 ** min(row.tries, 10), _LONGEST))
-    row.save(update_fields=["claim", "tries", "error", "next_try_at"])
+    row.save(update_fields=changed)
 
 
 def _end(row: PendingInstallation, state: str, error: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import time
 from collections.abc import Callable, Iterator
 
@@ -18,8 +17,6 @@ from portals.errors import RestError
 from portals.install import After
 from portals.models import Lease, Portal
 
-log = logging.getLogger(__name__)
-
 # A portal that owes us something (bindings, installFinish) is asked this often, one in trouble once a minute.
 _FINISH_EVERY = 60.0
 # One that would not be bound (no administrator's token, an old edition) less often.
@@ -33,13 +30,14 @@ _SECONDS = 15.0
 
 
 def sweep(after: After | None = None) -> dict[str, int]:
-    """One pass; each part on its own, so that one failing holds up no other. Returns how many each
-    did; "failed" counts the parts that failed.
+    """One pass; each part on its own, so that one failing holds up no other. Returns how many each did; what
+    failed is raised in the end.
 
     `after(portal)` is called for portals whose installation was finished, so that their robots are pushed at
     once (a lost hint is healed by the robots' own sweep).
     """
     done: dict[str, int] = {}
+    failed: list[Exception] = []
     parts: list[tuple[str, Callable[[], int]]] = [
         ("installations", lambda: _pending(after)),
         ("told_installations", pending.trim),
@@ -54,9 +52,10 @@ def sweep(after: After | None = None) -> dict[str, int]:
     for name, part in parts:
         try:
             done[name] = part()
-        except Exception:
-            done["failed"] = done.get("failed", 0) + 1
-            log.exception("The sweep of portals failed in %s; the next pass tries again.", name)
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("parts of the portals' sweep failed", failed)
     return done
 
 

@@ -11,12 +11,12 @@ import datetime as dt
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.db import transaction
 
 from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, spent, transport
 from portals.application_token import is_another, same
+from portals.batch import as_map
 from portals.claim import UPDATE, Claim
 from portals.clock import db_now
 from portals.crypto import token_hash
@@ -230,7 +230,8 @@ def _is_admin(tokens: oauth.Tokens, timeout: float) -> bool | None:
         answer = transport.post(
             tokens.client_endpoint + "profile", data={"auth": tokens.access_token}, timeout=timeout
         )
-        result: Any = errors.read(answer.status, answer.body, "profile").get("result")
+        told = as_map(errors.read(answer.status, answer.body, "profile"))
     except RestError:
         return None
+    result = told.get("result")
     return result.get("ADMIN") is True if isinstance(result, dict) else None

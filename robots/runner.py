@@ -203,6 +203,8 @@ class _Row:
                 answer = {"error": ["NO_PORTAL", "No portal is at hand.", None]}
             else:
                 answer = {"result": self.rest(method, params)}
+        except RecursionError:
+            answer = {"error": ["NOT_SENT", "The request is nested too deeply.", None]}
         except Exception as error:
             code, text = getattr(error, "code", None), getattr(error, "text", None)
             if not isinstance(code, str) or not isinstance(text, str):
@@ -210,7 +212,7 @@ class _Row:
             answer = {"error": [code, text, getattr(error, "retry_after", None)]}
         try:
             send(process.channel, answer, max(self.deadline, time.monotonic() + 0.001))
-        except ValueError:
+        except (ValueError, RecursionError):
             too_large = {"error": ["TOO_LARGE", _("The answer is too large for the runner."), None]}
             send(process.channel, too_large, self.deadline)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from portals import errors
+from portals import batch, errors
 from portals.errors import CommandRefused, Passes, PortalTrouble, TokenRefused, UnknownAnswer, classify, read
 from portals.models import Portal
 from portals.scrub import scrub
@@ -151,3 +153,18 @@ def test_s2_a_token_is_known_by_its_shape():
         "wrong: 5f1|A51601_82584|hsyU.ab-c and " + "0f" * 35 + " of 0123456789abcdef0123456789abcdef"
     )
     assert told == "wrong: [hidden] and [hidden] of 0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("depth", [500, 900, 950, 970, 985, 995, 2000, 100_000])
+def test_an_error_that_is_nested_deeply_is_an_error_like_others(depth):
+    deep = "[" * depth + "]" * depth
+    for body in (f'{{"error": {deep}}}', f'{{"error": {{"code": {deep}}}}}'):
+        with pytest.raises(errors.RestError):
+            errors.read(400, body.encode())
+    answer = {"result": {"result": [], "result_error": {"a": deep}}}
+    for told in (deep, f'{{"error": {deep}}}'):
+        try:
+            answer["result"]["result_error"] = {"a": json.loads(told)}
+        except RecursionError:
+            continue
+        assert "a" in batch.read(answer, {"a": ("app.info", {})}, 0.1).errors
