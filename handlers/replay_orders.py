@@ -49,8 +49,8 @@ def draft(deed: str, chosen: QuerySet[Invocation], by: str) -> ReplayOrder:
 
 
 def confirm(order: ReplayOrder, why: str) -> bool:
-    """Sets it going; False where it was confirmed before."""
-    drafts = ReplayOrder.objects.filter(pk=order.pk, confirmed_at=None)
+    """Sets it going; False where it was confirmed before or has ended."""
+    drafts = ReplayOrder.objects.filter(pk=order.pk, confirmed_at=None, ended_at=None)
     done = drafts.update(confirmed_at=db_now(), why=why[:500])
     if done:
         wake.wake("replay")

@@ -12,10 +12,18 @@ from django.db.models import Q
 from handlers import attempts, claims
 from handlers.attempts import Note
 from handlers.claims import Settlement
-from handlers.models import Attempt, Cause, Invocation, State
+from handlers.models import Attempt, Cause, Invocation, ReplayOrder, State
 from portals.clock import db_now, now_sql
 
 _PAGE = 500
+# In the place of whoever cancelled an order, on its page.
+_BY = "backup_restored"
+
+
+def end_orders() -> int:
+    """Replays of many that were open, and drafts: what an order did after the backup it would do once more, and calls
+    that were answered since would be computed again; how many."""
+    return ReplayOrder.objects.filter(ended_at=None).update(ended_at=db_now(), cancelled_by=_BY)
 
 
 def put_aside() -> int:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from handlers import replay
-from handlers.models import Attempt, Invocation, InvocationResult, Sending, State
+from handlers import replay, replay_orders
+from handlers.models import Attempt, Invocation, InvocationResult, ReplayOrder, Sending, State
 from portals.clock import db_now
 from portals.models import Portal
 from robots.models import RobotVersion
@@ -107,3 +107,22 @@ def test_what_had_failed_before_says_that_it_may_have_been_decided_about_since(
     for _again in range(2):
         call_command("backup_restored", verbosity=0)
     assert list(Attempt.objects.values_list("invocation", "code")) == [(failed.pk, "restored")]
+
+
+@pytest.mark.contract("7.9")
+def test_s7_an_open_replay_of_many_does_not_do_again_what_it_did_after_the_backup(
+    portal: Portal, version: RobotVersion
+) -> None:
+    failed = InvocationFactory(portal=portal, version=version, state=State.FAILED, cause="memory")
+    calls = Invocation.objects.all()
+    going, draft = (replay_orders.draft(ReplayOrder.Deed.REPLAY, calls, "anna") for _ in range(2))
+    assert replay_orders.confirm(going, "mended")
+    done = ReplayOrder.objects.create(
+        deed=ReplayOrder.Deed.REPLAY, ordered_at=db_now(), confirmed_at=db_now(), ended_at=db_now()
+    )
+    call_command("backup_restored", verbosity=0)
+    replay_orders.work()
+    assert list(Invocation.objects.values_list("pk", "state")) == [(failed.pk, "failed")]
+    ends = dict(ReplayOrder.objects.values_list("pk", "cancelled_by"))
+    assert ends == {going.pk: "backup_restored", draft.pk: "backup_restored", done.pk: ""}
+    assert not replay_orders.confirm(draft, "on a page left open"), "what ended is set going no more"

@@ -25,7 +25,8 @@ class Command(BaseCommand):
         " never used: the access token beside it serves while it lives, and the next call that brings tokens, or"
         " opening the application, brings others. Installations that waited to be verified are forgotten for the"
         " same reason. Calls that were taken in and not computed may have been answered since: where the process"
-        " waits they are put aside (failed, restored) for a person to decide about."
+        " waits they are put aside (failed, restored) for a person to decide about. Replays of many that were open"
+        " end: some of their calls may have been replayed and answered since."
         " What portals hold of robots may be newer than the backup: the next push sets every field of them."
     )
 
@@ -39,9 +40,10 @@ class Command(BaseCommand):
             Registration.objects.exclude(pushed_kind="").update(tried_at=db_now())
             # Whoever held them in the backup does not live any more.
             Lease.objects.update(until=db_now(), owner="")
+        ended = restored.end_orders()
         aside = restored.put_aside()
         remarked = restored.remark_failed()
         self.stdout.write(
             f"{marked} portals' tokens are unverified now; {forgotten} pending forms forgotten;"
-            f" {aside} calls put aside for a person; {remarked} failed ones remarked."
+            f" {ended} replays of many ended; {aside} calls put aside for a person; {remarked} failed ones remarked."
         )
