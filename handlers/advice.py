@@ -64,6 +64,10 @@ def what_to_do(invocation: Invocation) -> str:
         Cause.TOKEN_UNREADABLE: _(
             "Put the key that encrypted it back into ENCRYPTION_KEYS, restart all processes, then replay."
         ),
+        Cause.DATA_UNREADABLE: _(
+            "See below what can't be read. Where it is the portal's settings, put the key that encrypted them back into"
+            " ENCRYPTION_KEYS, restart all processes, then replay. What is damaged only a backup has whole."
+        ),
     }
     if cause == Cause.OUTPUT_WRONG:
         return _released(

@@ -14,7 +14,7 @@ from portals import error_words
 
 # Attempts whose heading says all that was noted.
 _SAID_BY_TITLE = {"worker_lost", "sender_lost", Cause.TOKEN_UNREADABLE}
-# Sentences that the runner stores in English, and how each is found in a stored text.
+# Sentences that are stored in English, and how each is found in a stored text.
 _STORED = [
     (re.compile(re.escape(text).replace("%g", r"(\S+)").replace("%s", r"(.+)")), text)
     for text in (
@@ -23,6 +23,9 @@ _STORED = [
         gettext_noop("The robot's process was ended by %s."),
         gettext_noop("The robot ended its own process (exit status %s)."),
         gettext_noop("The robot's process ended."),
+        gettext_noop("What came with the call can't be read."),
+        gettext_noop("No key of ENCRYPTION_KEYS opens one of the portal's settings."),
+        gettext_noop("The stored result can't be read."),
     )
 ]
 

@@ -111,8 +111,19 @@ def start(row: Claim) -> bool:
         return bool(cursor.rowcount == 1)
 
 
+def uncharge(row: Claim) -> None:
+    """Takes back what `start` charged: the row never came to its turn."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_ROW} SET started_at = NULL, tries = tries - 1"
+            " WHERE id = %s AND fence = %s AND state = 'computing' AND started_at IS NOT NULL",
+            [row.id, row.fence],
+        )
+
+
 def settle(settlements: list[Settlement]) -> set[int]:
-    """Writes them all in one transaction; ids of those that were still ours. Results are stored once only."""
+    """Writes them all in one transaction (the caller's, where there is one); ids of those that were still ours.
+    Results are stored once only."""
     if not settlements:
         return set()
     vendor = connection.vendor
@@ -138,7 +149,7 @@ def settle(settlements: list[Settlement]) -> set[int]:
         f" SELECT v.id, v.result, COALESCE(v.lines, '') FROM {_records(_RESULT)}"
         " WHERE NOT EXISTS (SELECT 1 FROM handlers_invocationresult r WHERE r.invocation_id = v.id)"
     )
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(row, [data])
         ours = {found[0] for found in cursor.fetchall()}
         kept = [asdict(s) for s in settlements if s.result is not None and s.id in ours]

@@ -12,23 +12,24 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from handlers import attempts, claims, date_format, delivery, early, slots
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
-from handlers.computed import Row, settlement_of
+from handlers.computed import CALL_UNREADABLE, SETTING_UNREADABLE, Row, settlement_of, unreadable
 from handlers.due import wake_when_due
 from handlers.keeper import Keeper
-from handlers.models import Invocation
+from handlers.models import Attempt, Invocation
 from portals import stopping
 from portals.client import PortalClient
 from portals.clock import db_now, now_sql
+from portals.crypto import SecretUnreadable
 from portals.failpoint import failpoint
 from portals.models import Portal
 from portals.wake import wake
@@ -45,27 +46,38 @@ _RUNS_LONG = 2 * UNIT_SECONDS
 # Results are written together, at the latest this long after the first of them.
 _FLUSH_SECONDS = 0.2
 _FLUSH_ROWS = 25
+_NO_RUNNER = "runner_unavailable"
 
 _runner: Runner | None = None
 _versions: dict[int, tuple[RobotVersion, dict[str, Any]]] = {}
 
 
 def work() -> None:
-    """What a `compute` wake does: units until nothing is due, in a computing place of this worker."""
+    """What a `compute` wake does: units until nothing is due, in a computing place of this worker.
+
+    A child whose runner does not start leaves the rest to the others until it is woken again.
+    """
     place = slots.take_computing()
     if place is None:
         return
-    after = (0, "")
     with slots.kept(place) as ours:
-        while ours() and not stopping.asked():
-            group = _next_group(after) or (after != (0, "") and _next_group((0, ""))) or None
-            if group is None:
-                return
-            if _work_group(*group) or group > after:
-                after = group
-            else:
-                # Round once, and the only robots left have all the places they may have.
-                return
+        try:
+            _work_in_turn(ours)
+        except RunnerUnavailable:
+            wake("deliver")
+
+
+def _work_in_turn(ours: Callable[[], bool]) -> None:
+    after = (0, "")
+    while ours() and not stopping.asked():
+        group = _next_group(after) or (after != (0, "") and _next_group((0, ""))) or None
+        if group is None:
+            return
+        if _work_group(*group) or group > after:
+            after = group
+        else:
+            # Round once, and the only robots left have all the places they may have.
+            return
 
 
 def _next_group(after: tuple[int, str]) -> tuple[int, str] | None:
@@ -144,6 +156,10 @@ class _Unit:
                 claim = self._left.popleft()
                 self._begun = True
             yield claim
+        self.close()
+
+    def close(self) -> None:
+        """What is done is written, and what has not begun given back."""
         with self._lock:
             self._write()
             self._give_back()
@@ -184,8 +200,8 @@ class _Unit:
 
 
 def _compute_unit(portal: Portal, unit: _Unit) -> bool:
-    """Computes until the unit's time is over; whether anything is ready to be sent."""
-    own_settings = portal_settings(portal)
+    """Computes until the unit's time is over; whether anything is ready to be sent. Raises RunnerUnavailable."""
+    own_settings = _settings_of(portal)
     now = db_now()
     for claim in unit.rows():
         row = unit.loaded[claim.id]
@@ -194,44 +210,71 @@ def _compute_unit(portal: Portal, unit: _Unit) -> bool:
                 Settlement(claim.id, claim.fence, "computing", "expired", "wait_over", ended=True), []
             )
             continue
+        if row.call is None:
+            unit.settle(*unreadable(claim, CALL_UNREADABLE))
+            continue
+        if own_settings is None:
+            unit.settle(*unreadable(claim, SETTING_UNREADABLE))
+            continue
         if not claims.start(claim):
             continue
         failpoint("compute.started")
         try:
-            settlement, notes = _compute_row(portal, claim, row, own_settings)
+            settlement, notes = _compute_row(portal, claim, row, row.call, own_settings)
             failpoint("compute.run")
         except RunnerUnavailable as error:
-            log.error("no runner", error=str(error))
-            settlement = Settlement(claim.id, claim.fence, "computing", "received", delay=5.0)
-            notes = [Note(claim.id, "compute", "runner_unavailable", str(error))]
+            _not_computed(unit, claim, error)
+            raise
         unit.settle(settlement, notes)
     return unit.any_ready
 
 
+def _not_computed(unit: _Unit, claim: Claim, error: RunnerUnavailable) -> None:
+    """No row is to blame, so none is charged: this one comes again after the others, which keep their places. It is
+    told once a call, however long no runner starts; who must know is told by the age of the calls."""
+    log.error("no runner", error=str(error))
+    claims.uncharge(claim)
+    told = Attempt.objects.filter(invocation_id=claim.id, code=_NO_RUNNER).exists()
+    unit.settle(
+        Settlement(claim.id, claim.fence, "computing", "received", delay=5.0),
+        [] if told else [Note(claim.id, "compute", _NO_RUNNER, str(error))],
+    )
+    unit.close()
+
+
 def _flush(done: list[Settlement], notes: list[Note]) -> None:
-    ours = claims.settle(done)
+    """What became of rows and why, in one transaction: no call ends without its cause being told."""
+    with transaction.atomic():
+        ours = claims.settle(done)
+        failpoint("compute.in_commit")
+        attempts.write([note for note in notes if note.invocation_id in ours])
     failpoint("compute.settled")
-    attempts.write([note for note in notes if note.invocation_id in ours])
     wake_when_due(done)
     done.clear()
     notes.clear()
 
 
 def _load(rows: list[Claim]) -> dict[int, Row]:
-    found = Invocation.whole.with_result().filter(pk__in=[row.id for row in rows])
-    return {
-        invocation.pk: Row(invocation, json.loads(invocation.call), invocation.stored_result or "")
-        for invocation in found
-    }
+    found = Invocation.whole.filter(pk__in=[row.id for row in rows])
+    return {invocation.pk: Row(invocation, _came(invocation)) for invocation in found}
+
+
+def _came(invocation: Invocation) -> dict[str, Any] | None:
+    """What came in, decoded; None where it is damaged: its row ends alone, and keeps no other of the unit."""
+    try:
+        call = json.loads(invocation.call)
+    except (ValueError, RecursionError):
+        return None
+    return call if isinstance(call, dict) else None
 
 
 def _compute_row(
-    portal: Portal, claim: Claim, row: Row, own_settings: dict[str, str]
+    portal: Portal, claim: Claim, row: Row, call: dict[str, Any], own_settings: dict[str, str]
 ) -> tuple[Settlement, list[Note]]:
     invocation = row.invocation
     version, payload = _version(invocation.version_id)
     properties = payload.get("PROPERTIES") or {}
-    inputs = row.call.get("properties") or {}
+    inputs = call.get("properties") or {}
     known = date_format.known_of(portal)
     after = date_format.taught(known, properties, inputs)
     job = Job(
@@ -248,7 +291,7 @@ def _compute_row(
         domain=portal.domain,
         member_id=portal.member_id,
         workflow_id=invocation.workflow_id,
-        document_id=row.call.get("document_id") or [],
+        document_id=call.get("document_id") or [],
     )
     outcome = runner().run(job, rest=PortalClient(portal).call, time_limit=float(settings.ROBOT_TIME_LIMIT))
     if outcome.ok and after != known:
@@ -269,6 +312,15 @@ def runner() -> Runner:
 def portal_settings(portal: Portal) -> dict[str, str]:
     """The portal's own settings, decrypted, as robots read them."""
     return {setting.name: setting.value for setting in portal.settings.all()}
+
+
+def _settings_of(portal: Portal) -> dict[str, str] | None:
+    """None where no key opens one of them: what a robot would do without it nobody knows."""
+    try:
+        return portal_settings(portal)
+    except SecretUnreadable:
+        log.error("a portal's setting can't be read", portal=portal.pk)
+        return None
 
 
 def _version(version_id: int | None) -> tuple[RobotVersion, dict[str, Any]]:

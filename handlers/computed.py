@@ -8,7 +8,7 @@ from typing import Any
 
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
-from handlers.models import Invocation
+from handlers.models import Cause, Invocation
 from robots.job import Outcome
 from robots.models import OnFailure, RobotVersion
 
@@ -18,6 +18,9 @@ TRIES = {"process_died": 3, "memory": 2, "time_limit": 2, "robot_error": 3}
 # Where the robot itself says that what it met passes (a portal's limit, say).
 TRIES_PASSING = 8
 _DELAYS = (1.0, 5.0, 15.0, 60.0, 120.0, 300.0)
+CALL_UNREADABLE = "What came with the call can't be read."
+SETTING_UNREADABLE = "No key of ENCRYPTION_KEYS opens one of the portal's settings."
+RESULT_UNREADABLE = "The stored result can't be read."
 # What took a place for a minute, or a machine's memory, lets others go before it takes them again.
 _COSTLY = {"time_limit", "memory"}
 _DELAY_COSTLY = 15.0
@@ -25,16 +28,23 @@ _DELAY_COSTLY = 15.0
 
 @dataclass(slots=True)
 class Row:
-    """A claimed call with what came in (`call`, decoded) and the result its token already has ('' none)."""
+    """A claimed call with what came in (`call`, decoded; None where that can't be read)."""
 
     invocation: Invocation
-    call: dict[str, Any]
-    result: str = ""
+    call: dict[str, Any] | None
 
 
 def result_text(values: dict[str, Any], log: str | None) -> str:
     """A token's one result as it is stored."""
     return json.dumps({"values": values, "log": log}, ensure_ascii=False, separators=(",", ":"))
+
+
+def unreadable(claim: Claim, text: str) -> tuple[Settlement, list[Note]]:
+    """A call that can't be computed however often it is tried: a person must look. Whatever its robot does where it
+    fails, its process is not released: once the key is back, the call is replayed."""
+    cause = Cause.DATA_UNREADABLE
+    end = Settlement(claim.id, claim.fence, "computing", "failed", cause, ended=True)
+    return end, [Note(claim.id, "compute", cause, text)]
 
 
 def settlement_of(

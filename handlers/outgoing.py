@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handlers.claims import Claim
-from handlers.models import Invocation
+from handlers.models import Cause, Invocation
 from portals.crypto import SecretUnreadable, decrypt
 from portals.php_query import can_batch
 
@@ -16,6 +16,8 @@ Command = tuple[str, dict[str, Any]]
 # A result larger than this goes in a request of its own; a batch carries at most that much together.
 ALONE_BYTES = 200_000
 BATCH_BYTES = 1_000_000
+# What a stored result that is none, or is cut off, raises as it is made into a command.
+_DAMAGED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 # Log lines of one call that are commands of their own; what is more goes into the last of them.
 _LINES = 10
 
@@ -52,17 +54,19 @@ class Request:
         return {key: command for row in self.rows for key, command in row.commands.items()}
 
 
-def load(claimed: list[Claim]) -> tuple[list[Outgoing], list[Claim]]:
-    """(the rows, the most urgent first; those whose event token no key opens)."""
+def load(claimed: list[Claim]) -> tuple[list[Outgoing], list[tuple[Claim, Cause]]]:
+    """(the rows, the most urgent first; those of which nothing can be sent, and why)."""
     found = Invocation.whole.with_result().select_related("sending").in_bulk([claim.id for claim in claimed])
     rows: list[Outgoing] = []
-    unreadable: list[Claim] = []
+    unreadable: list[tuple[Claim, Cause]] = []
     for claim in claimed:
         if claim.id in found:
             try:
                 rows.append(_outgoing(claim, found[claim.id]))
             except SecretUnreadable:
-                unreadable.append(claim)
+                unreadable.append((claim, Cause.TOKEN_UNREADABLE))
+            except _DAMAGED:
+                unreadable.append((claim, Cause.DATA_UNREADABLE))
     return sorted(rows, key=_urgency), unreadable
 
 
@@ -97,13 +101,13 @@ def arrange(rows: list[Outgoing], room: int) -> Request:
 
 def _outgoing(claim: Claim, invocation: Any) -> Outgoing:
     token = decrypt(bytes(invocation.event_token)).decode("utf-8", "replace")
-    stored = invocation.stored_result
-    result = json.loads(stored) if stored else {"values": {}, "log": None}
-    send: dict[str, Any] = {"EVENT_TOKEN": token, "RETURN_VALUES": result["values"]}
+    # A row without a result has nothing to say: no values would be another result than the one it comes to.
+    result = json.loads(invocation.stored_result)
+    send: dict[str, Any] = {"EVENT_TOKEN": token}
+    if result["values"]:
+        send["RETURN_VALUES"] = dict(result["values"])
     if result["log"]:
         send["LOG_MESSAGE"] = result["log"]
-    if not result["values"]:
-        del send["RETURN_VALUES"]
     commands: dict[str, Command] = {}
     if invocation.sends == 0:
         for place, line in enumerate(_lines(invocation.stored_lines or "")):

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from handlers import attempts, claims, confirm, early, settle
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
+from handlers.computed import RESULT_UNREADABLE
 from handlers.due import wake_when_due
 from handlers.keeper import Keeper
 from handlers.models import Cause, Sending
@@ -102,15 +103,22 @@ def _claim(portal: Portal, sending_id: int, room: int, calm: bool) -> list[Claim
     return found
 
 
-def _set_aside(unreadable: list[Claim]) -> None:
+_UNREADABLE = {
+    Cause.TOKEN_UNREADABLE: "No key of ENCRYPTION_KEYS opens its event token.",
+    Cause.DATA_UNREADABLE: RESULT_UNREADABLE,
+}
+
+
+def _set_aside(unreadable: list[tuple[Claim, Cause]]) -> None:
     """Rows that can't be sent however often they are claimed end by themselves, and keep no other of the request."""
     if not unreadable:
         return
     with transaction.atomic():
-        ours = claims.settle([settle.unreadable(claim) for claim in unreadable])
-        text = "No key of ENCRYPTION_KEYS opens its event token."
-        attempts.write([Note(row, "send", Cause.TOKEN_UNREADABLE, text) for row in sorted(ours)])
-    log.error("event tokens can't be read", calls=len(ours))
+        ours = claims.settle([settle.unreadable(*each) for each in unreadable])
+        attempts.write(
+            [Note(row.id, "send", why, _UNREADABLE[why]) for row, why in unreadable if row.id in ours]
+        )
+    log.error("event tokens or stored results can't be read", calls=len(ours))
 
 
 def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look, held: Held) -> None:

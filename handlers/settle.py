@@ -113,9 +113,9 @@ def back(row: Outgoing, delay: float, sent: bool = False, maybe: bool = False) -
     return _of(row, "sending", "ready", row.invocation.cause, delay=delay, sent=sent, confirmation=known)
 
 
-def unreadable(claim: Claim) -> Settlement:
-    """No key opens its event token: nothing of it can be sent until a person puts the key back."""
-    return Settlement(claim.id, claim.fence, "sending", "failed", "token_unreadable", ended=True)
+def unreadable(claim: Claim, cause: str) -> Settlement:
+    """No key opens its event token, or its result is damaged: nothing of it can be sent until a person mends it."""
+    return Settlement(claim.id, claim.fence, "sending", "failed", cause, ended=True)
 
 
 def _growing(row: Outgoing, seconds: float) -> float:

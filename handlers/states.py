@@ -37,6 +37,7 @@ class Cause(models.TextChoices):
     PROCESS_DIED = "process_died", _("the robot's process died")
     SEND_REFUSED = "send_refused", _("the portal refused the result")
     TOKEN_UNREADABLE = "token_unreadable", _("no key opens the stored event token")
+    DATA_UNREADABLE = "data_unreadable", _("what is stored for it can't be read")
     RESTORED = "restored", _("restored from a backup: whether it was answered since is not known")
 
 

@@ -6,6 +6,7 @@ Each piece is safe to do twice at once: rows are taken by compare-and-set.
 from __future__ import annotations
 
 import structlog
+from django.db import transaction
 
 from handlers import attempts, claims, drain, refusals, waits
 from handlers.attempts import Note
@@ -49,7 +50,11 @@ def _take_up_expired() -> None:
         notes: list[Note] = []
         for claim, state, started, tries in found:
             if state == "sending":
-                row = Invocation.objects.values("cause", "confirmation").get(pk=claim.id)
+                row = Invocation.objects.values("cause", "confirmation", "stored").get(pk=claim.id)
+                if row["stored"] is None:
+                    # It was to be ended without being computed (waits.py), and there is nothing to send.
+                    done.append(Settlement(claim.id, claim.fence, "sending", "received", delay=None))
+                    continue
                 done.append(
                     Settlement(
                         claim.id,
@@ -92,9 +97,11 @@ def _take_up_expired() -> None:
                 notes.append(Note(claim.id, "compute", "worker_lost", "The worker that computed it died."))
             else:
                 done.append(Settlement(claim.id, claim.fence, "computing", "received", delay=None))
-        ours = claims.settle(done)
+        with transaction.atomic():
+            ours = claims.settle(done)
+            failpoint("sweep.in_commit")
+            attempts.write([note for note in notes if note.invocation_id in ours])
         failpoint("sweep.settled")
-        attempts.write([note for note in notes if note.invocation_id in ours])
         log.info("expired leases taken up", rows=len(ours))
         if len(found) < _PAGE:
             return

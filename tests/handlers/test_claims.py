@@ -136,6 +136,20 @@ def test_a_lost_sender_sends_again(row: Invocation) -> None:
     assert (row.state, row.sends) == ("ready", 1)
 
 
+@pytest.mark.contract("7.9")
+def test_s7_what_was_to_be_ended_without_a_result_is_computed_where_its_portal_came_back(
+    row: Invocation,
+) -> None:
+    """Whoever ended the calls of a portal that was gone died, and the portal was installed again."""
+    due = row.due_at
+    claims.claim(DUE, [], "sending", 1)
+    expire()
+    sweeper.sweep()
+    row.refresh_from_db()
+    assert (row.state, row.sends, row.confirmation, row.due_at) == ("received", 0, "", due)
+    assert not Attempt.objects.exists()
+
+
 def test_the_database_knows_states_and_causes(row: Invocation) -> None:
     for wrong in ({"state": "lost"}, {"cause": "because"}):
         with pytest.raises(IntegrityError), transaction.atomic():

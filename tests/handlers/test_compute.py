@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.utils import translation
 
-from handlers import claims, compute, delivery, slots
-from handlers.models import Attempt, Invocation
+from handlers import attempt_words, claims, compute, delivery, slots, sweeper, timeline
+from handlers.models import Attempt, Invocation, ReceivedCall
+from portals.clock import db_now
 from portals.models import Portal, PortalSetting
 from robots.models import RobotVersion
+from robots.runner import RunnerUnavailable
 from tests.factories import PortalFactory, RobotFactory, RobotVersionFactory
 from tests.handlers.calls import post
 
@@ -191,3 +196,118 @@ def test_a_format_that_a_person_set_is_not_learned_over(portal: Portal) -> None:
     Portal.objects.update(date_format="DMY", date_format_source="person")
     dated(portal, "11/24/2026")
     assert (portal.date_format, portal.date_format_source) == ("DMY", "person")
+
+
+def test_an_unreadable_setting_ends_the_portals_calls_where_a_person_sees_them(
+    portal: Portal, version: RobotVersion
+) -> None:
+    setting = PortalSetting.objects.create(portal=portal, name="erp_key", value="the-secret-key")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE portals_portalsetting SET value = %s WHERE id = %s", [b"damaged", setting.pk])
+    other = PortalFactory(application=portal.application)
+    for each in (portal, other):
+        post(each, version=version.pk)
+    compute.work()
+    row = Invocation.objects.get(portal=portal)
+    assert (row.state, row.cause, row.tries) == ("failed", "data_unreadable", 0)
+    assert row.ended_at is not None and "ENCRYPTION_KEYS" in timeline.what_to_do(row)
+    noted = Attempt.objects.get()
+    assert attempt_words.details_of(noted, row) == [
+        "No key of ENCRYPTION_KEYS opens one of the portal's settings."
+    ]
+    with translation.override("ru"):
+        assert attempt_words.details_of(noted, row)[0].startswith("Одну из настроек портала")
+    assert Invocation.objects.get(portal=other).state == "ready"
+
+
+@pytest.mark.parametrize("stored", ["", "{", "[]", "null", "[" * 5000])
+def test_a_damaged_call_ends_alone(portal: Portal, version: RobotVersion, stored: str) -> None:
+    for _ in range(3):
+        post(portal, version=version.pk)
+    damaged = Invocation.objects.order_by("id")[1]
+    ReceivedCall.objects.filter(pk=damaged.pk).update(call=stored)
+    compute.work()
+    assert list(Invocation.objects.order_by("id").values_list("state", "cause")) == [
+        ("ready", ""),
+        ("failed", "data_unreadable"),
+        ("ready", ""),
+    ]
+
+
+class NoRunner:
+    def run(self, *_args: Any, **_more: Any) -> Any:
+        raise RunnerUnavailable("The runner could not start: no memory")
+
+
+def test_a_runner_that_does_not_start_charges_nobody_and_is_told_once_a_call(
+    portal: Portal, version: RobotVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        post(portal, version=version.pk)
+    long_ago = db_now() - dt.timedelta(minutes=5)
+    monkeypatch.setattr(compute, "runner", NoRunner)
+    for _ in range(4):
+        Invocation.objects.update(due_at=long_ago)
+        compute.work()
+        rows = Invocation.objects.order_by("id").values_list("state", "tries", "due_at")
+        assert [row[:2] for row in rows] == [("received", 0)] * 3
+        assert [row[2] for row in rows][1:] == [long_ago] * 2, "the others keep their places"
+        assert rows[0][2] > db_now()
+    (noted,) = Attempt.objects.all()
+    assert (noted.invocation_id, noted.code) == (Invocation.objects.earliest("id").pk, "runner_unavailable")
+    monkeypatch.undo()
+    monkeypatch.setattr(delivery, "deliver_now", lambda portal: None)
+    Invocation.objects.update(due_at=long_ago)
+    compute.work()
+    assert set(Invocation.objects.values_list("state", "tries")) == {("ready", 1)}
+
+
+def test_what_was_computed_before_the_runner_was_gone_is_sent(
+    portal: Portal, version: RobotVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr(compute, "wake", woken.append)
+    real, calls = compute.runner(), []
+
+    def runner() -> Any:
+        calls.append(1)
+        return real if len(calls) == 1 else NoRunner()
+
+    monkeypatch.setattr(compute, "runner", runner)
+    for _ in range(3):
+        post(portal, version=version.pk)
+    compute.work()
+    assert list(Invocation.objects.order_by("id").values_list("state", "tries")) == [
+        ("ready", 1),
+        ("received", 0),
+        ("received", 0),
+    ]
+    assert woken == ["deliver"] and len(calls) == 2, "no other row tries to start one"
+
+
+def test_a_failed_call_and_its_cause_are_one_commit(
+    portal: Portal, version: RobotVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(portal, version=version.pk, **{"properties[amount]": "twelve"})
+    for module, due in ((compute, None), (sweeper, "computing")):
+        monkeypatch.setattr(module, "failpoint", _dies)
+        with pytest.raises((Died, ExceptionGroup)):
+            if due:
+                Invocation.objects.update(lease_until="2020-01-01T00:00:00+00:00", tries=5)
+                sweeper.sweep()
+            else:
+                compute.work()
+        assert (Invocation.objects.get().state, Attempt.objects.count()) == ("computing", 0)
+    monkeypatch.undo()
+    Invocation.objects.update(lease_until="2020-01-01T00:00:00+00:00")
+    sweeper.sweep()
+    assert (Invocation.objects.get().state, Attempt.objects.count()) == ("failed", 1)
+
+
+class Died(Exception):
+    """A process that dies, as far as the database sees."""
+
+
+def _dies(name: str) -> None:
+    if name.endswith("in_commit"):
+        raise Died

@@ -13,7 +13,7 @@ from django.db import connections
 from handlers import compute, outgoing
 from handlers.claims import Claim
 from handlers.keeper import Keeper
-from handlers.models import Invocation
+from handlers.models import Invocation, InvocationResult
 from portals.models import Portal
 from robots.models import RobotVersion
 from tests.handlers.calls import post
@@ -46,6 +46,9 @@ def test_a_calls_row_is_freed_without_the_collector(
     for _ in range(3):
         post(portal, version=version.pk)
     claims = [Claim(pk, 0) for pk in Invocation.objects.values_list("pk", flat=True)]
+    InvocationResult.objects.bulk_create(
+        InvocationResult(pk=each.id, result='{"values": {}, "log": null}') for each in claims
+    )
     left = [weakref.ref(row) for row in read(claims)]
     assert len(left) == 3 and [row() for row in left] == [None] * 3
 

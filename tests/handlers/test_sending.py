@@ -147,6 +147,23 @@ def test_a_row_whose_event_token_no_key_opens_ends_alone(rig: Rig) -> None:
     until(lambda: sum(rig.process(n)["state"] == "finished" for n in numbers) == 5, "the others go on", 10)
 
 
+@pytest.mark.parametrize("stored", ["", "{", "[1]", "5", '{"log": null}', '{"values": 5, "log": null}'])
+def test_a_row_whose_stored_result_is_damaged_ends_alone(rig: Rig, stored: str) -> None:
+    rig.robot()
+    for _ in range(3):
+        rig.run()
+    arrived(3)
+    computed(rig)
+    damaged = Invocation.objects.order_by("id")[1]
+    InvocationResult.objects.filter(pk=damaged.pk).update(result=stored)
+    rig.work()
+    damaged.refresh_from_db()
+    assert (damaged.state, damaged.cause, damaged.sends) == ("failed", "data_unreadable", 0)
+    assert [note.code for note in damaged.attempts.all()] == ["data_unreadable"]
+    assert timeline.story(damaged, damaged.attempts.all())
+    assert set(Invocation.objects.exclude(pk=damaged.pk).values_list("state", "sends")) == {("delivered", 1)}
+
+
 @pytest.mark.contract("7.17")
 def test_s7_all_lines_of_a_result_that_goes_alone_are_written_though_the_bucket_is_empty(rig: Rig) -> None:
     """A text that a batch would substitute: six requests of its own, and the bucket takes the first at once."""
