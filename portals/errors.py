@@ -107,7 +107,11 @@ _TROUBLES: dict[str, str] = {
     "wrong_client": "wrong_client",
     "unauthorized_client": "wrong_client",
     "invalid_scope": "scope",
+    "insufficient_scope": "scope",
 }
+# Which of them a single method may mean; the methods that the hub calls by itself.
+_OF_THE_METHOD = {"insufficient_scope", "invalid_credentials"}
+_OURS = ("batch", "bizproc.", "event.", "app.info", "profile", "server.time")
 # Texts of ACCESS_DENIED; they may carry a prefix, so they are looked for inside.
 _PLAN_LAPSED = "available only on commercial plans"
 _APPLICATION_CONTEXT = "application context required"
@@ -127,10 +131,8 @@ def classify(code: str, text: str = "", status: int | None = None, method: str =
         return UnknownAnswer(code, text, status, _UNKNOWN[word])
     if word == "access_denied":
         return _access_denied(code, text, status)
-    if word == "insufficient_scope":
-        # A robot's own call of a method outside the scope says nothing of the portal.
-        if not method or method == "batch" or method.startswith(("bizproc.", "event.")):
-            return PortalTrouble("scope", code, text, status)
+    if word in _OF_THE_METHOD and method and not method.startswith(_OURS):
+        # A robot's own call outside the scope or the owner's rights says nothing of the portal.
         return CommandRefused(code, text, status, NO_RIGHT)
     if word in _TROUBLES:
         return PortalTrouble(_TROUBLES[word], code, text, status)

@@ -85,9 +85,11 @@ def test_s4_a_missing_method_is_the_plan_not_a_fault():
     assert found.meaning == errors.NOT_IN_PLAN
 
 
-def test_a_robots_own_call_beyond_the_scope_is_no_trouble_of_the_portal():
-    assert isinstance(classify("insufficient_scope", "", 403, "crm.deal.get"), CommandRefused)
-    assert isinstance(classify("insufficient_scope", "", 403, "bizproc.robot.add"), PortalTrouble)
+def test_a_robots_own_call_beyond_the_scope_or_its_rights_is_no_trouble_of_the_portal():
+    for code in ("insufficient_scope", "INVALID_CREDENTIALS"):
+        assert isinstance(classify(code, "", 403, "user.add"), CommandRefused)
+        for ours in ("", "batch", "bizproc.robot.add", "event.bind", "app.info"):
+            assert isinstance(classify(code, "", 403, ours), PortalTrouble)
 
 
 @pytest.mark.parametrize("code", ["404", "499"])
