@@ -199,6 +199,10 @@ def _let_go(item: PushItem) -> int:
                 wanted_version=each["version"],
                 due_at__isnull=False,
             ).update(due_at=None, wanted_version=F("pushed_version"))
+            # An adoption that came to nothing is taken back with it.
+            Registration.objects.filter(
+                portal=item.portal_id, robot=each["robot"], pushed_kind="", tried_kind=""
+            ).update(adopted_by="")
         return PushItem.objects.filter(pk=item.pk, state=PushItem.State.HELD).update(
             state=PushItem.State.CANCELLED, ended_at=db_now()
         )

@@ -77,7 +77,8 @@ class Settler:
             row.tried_at = now
             if step.action is not Action.DELETE:
                 row.tried_kind = step.kind
-            if step.code in adopt and not step.owned:
+            # A code that is free is nobody's: another's that comes in between is not taken over unseen.
+            if step.code in adopt and step.there and not step.owned:
                 row.adopted_by = (by or "push_robots")[:150]
             self._renew_installation(row)
             rows.append(row)

@@ -195,8 +195,9 @@ def test_a_foreign_code_of_a_removed_robot_is_not_deleted(lab: PortalLab) -> Non
     assert "x" in lab.there()
 
 
+@pytest.mark.parametrize("adopt", [[], ["x"]])
 def test_a_code_that_somebody_adds_between_look_and_add_is_foreign(
-    lab: PortalLab, monkeypatch: pytest.MonkeyPatch
+    lab: PortalLab, monkeypatch: pytest.MonkeyPatch, adopt: list[str]
 ) -> None:
     lab.robot("x")
     noted = push_settle.Settler.note_tries
@@ -206,7 +207,7 @@ def test_a_code_that_somebody_adds_between_look_and_add_is_foreign(
         noted(self, *args)
 
     monkeypatch.setattr(push_settle.Settler, "note_tries", theirs_first)
-    assert actions(push_portal(lab.portal)) == {"x": "foreign not done"}
+    assert actions(push_portal(lab.portal, adopt=adopt)) == {"x": "foreign not done"}
     assert lab.there()["x"]["description"] == "Theirs"
     row = lab.row("x")
     assert (row.tried_kind, row.tried_at, row.due_at) == ("", None, None)

@@ -178,13 +178,14 @@ def test_the_rest_is_cancelled_and_what_a_portal_holds_is_let_go(make_portal: An
         portal=first.portal,
         wanted_version_id=item.wanted[0]["version"],
         due_at=db_now(),
+        adopted_by="anna",
     )
     PushItem.objects.filter(pk=item.pk).update(state="held")
     assert cancel(push, "anna") == 2
     assert ends(push) == ["cancelled", "cancelled"]
     assert (push.cancelled_by, push.ended_at is not None) == ("anna", True)
     row.refresh_from_db()
-    assert (row.due_at, row.wanted_version) == (None, None)
+    assert (row.due_at, row.wanted_version, row.adopted_by) == (None, None, "")
     assert push_queue.work() == 0
     assert first.there() == second.there() == {}
     assert cancel(push, "anna") == 0
