@@ -36,9 +36,12 @@ _WHAT_TO_DO: dict[str, Any] = {
         "The portal's licence has reached its limit of processes. Results are kept and sent when it passes."
     ),
     Portal.Trouble.PORTAL_GONE: gettext_lazy(
-        "The account was deleted. If it was not, install the application there."
+        "The account was deleted: have the portal forgotten in the list of portals, or its calls wait for ever."
+        " If it was not, install the application there."
     ),
-    Portal.Trouble.APPLICATION_GONE: gettext_lazy("Install the application on the portal again."),
+    Portal.Trouble.APPLICATION_GONE: gettext_lazy(
+        "Install the application on the portal again, or have the portal forgotten in the list of portals."
+    ),
     Portal.Trouble.TOKEN_LOST: gettext_lazy("Open the application on the portal as an administrator, once."),
     Portal.Trouble.USER_DISMISSED: gettext_lazy(
         "Let another administrator open the application on the portal, once."
