@@ -68,8 +68,10 @@ def _unhurried() -> Iterator[None]:
 
 def _calls(before: dt.datetime, most: int) -> int:
     with transaction.atomic():
+        # Locked: a person may release or replay one between this and its end, and it owes something then.
         old = list(
-            Invocation.objects.filter(received_at__lt=before, confirm_at__isnull=True)
+            Invocation.objects.select_for_update(skip_locked=True)
+            .filter(received_at__lt=before, confirm_at__isnull=True)
             .exclude(state__in=OPEN_STATES)
             .order_by("received_at")
             .values_list("pk", flat=True)[:most]
