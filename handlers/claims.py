@@ -20,6 +20,8 @@ from portals.failpoint import failpoint
 _HOST = socket.gethostname()[:40]
 # A claimed row nobody renews is taken up again after this many seconds.
 LEASE = 20.0
+# Nothing is put off for longer, in seconds.
+_LONGEST = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,13 @@ class Settlement:
     revision: str | None = None
     result: str | None = None
     lines: str | None = None
+
+    def __post_init__(self) -> None:
+        """A date that a portal or a robot makes up must stay one that can be read."""
+        if self.delay is not None:
+            self.delay = min(self.delay, _LONGEST)
+        if self.confirm_in is not None:
+            self.confirm_in = min(self.confirm_in, _LONGEST)
 
 
 # Columns of the one JSON parameter that carries all settlements, with their PostgreSQL types.

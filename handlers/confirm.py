@@ -1,49 +1,35 @@
 """Whether a result arrived: `true` is taken, the portal's list of processes tells the rest (contract §7).
 
-A look asks for up to 50 processes in one command that rides in a batch. Whether a portal takes a list of ids is
-proved by a *witness*: a process whose result goes out in the very batch, asked for before that; as long as it is
-saved it must be listed. Without one the longest owed process is asked for once more, by its id alone: where that
-lists it and the list does not, a list is not understood. Until some asked-for process was listed, "not listed"
-proves nothing here.
+How processes are asked for, and when *not listed* proves something: looks.py.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from handlers import early
+from handlers import early, looks
 from handlers.attempts import Note
 from handlers.claims import Settlement
-from handlers.models import Confirmation, Invocation
+from handlers.looks import Look
+from handlers.models import Attempt, Confirmation, Invocation
 from handlers.settle import LOOK_AFTER, REPEAT_AFTER
 from portals.errors import CommandRefused, RestError
 from portals.models import Portal
 
-METHOD = "bizproc.workflow.instances"
-MOST = 50
-# Commands of a request that look, where the account is calm.
-_COMMANDS = 10
-# The key of the command that asks for one process by its id alone.
-_ALONE = "alone"
-# A look that proved nothing is tried again later and later, at most this often apart.
+# A look that proved nothing is tried again this often.
 _AGAIN = 60.0
-# Repeats to a process that stands still: from the second on it is an alarm, after the last nothing is sent.
+# Looks that fail this long after a sending end with one quiet repeat: sooner than an alarm, later than a lock.
+_GIVES_UP = 600.0
+# A process is locked for 300 s at most (§7); whatever the portal says, nothing waits longer.
+_OWNED_MOST = 600.0
+# Losses to a process that stands still: from this one on it is an alarm.
 _STUCK_AFTER = 2
-_SENDS_MAX = 12
-
-Command = tuple[str, dict[str, Any]]
-
-
-@dataclass(slots=True)
-class Look:
-    """Rows looked for in one request, the witnesses asked for beside them, and the commands."""
-
-    rows: list[Invocation] = field(default_factory=list)
-    witnesses: dict[str, dt.datetime] = field(default_factory=dict)
-    commands: dict[str, Command] = field(default_factory=dict)
+# So often the same result is sent after a loss or a lock; then nothing more is.
+_AGAIN_MOST = 11
 
 
 @dataclass(slots=True)
@@ -58,9 +44,10 @@ class Verdict:
 
 def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
     """Rows of the portal whose look is due, longest owed first."""
-    most = {Portal.Instances.SINGLE: _COMMANDS, Portal.Instances.LIST: _COMMANDS * MOST}.get(
-        Portal.Instances(portal.instances), MOST
-    )
+    most = {
+        Portal.Instances.SINGLE: looks.COMMANDS,
+        Portal.Instances.LIST: looks.COMMANDS * looks.MOST,
+    }.get(Portal.Instances(portal.instances), looks.MOST)
     return list(
         Invocation.objects.filter(
             lane_portal=portal,
@@ -71,43 +58,6 @@ def due(portal: Portal, now: dt.datetime) -> list[Invocation]:
         .select_related("sending")
         .order_by("confirm_at")[:most]
     )
-
-
-def places(portal: Portal, owed: int, calm: bool) -> int:
-    """Commands kept free for looks in the next request: in a burst at most one in twenty."""
-    if portal.instances == Portal.Instances.UNKNOWN:
-        return 2
-    if portal.instances == Portal.Instances.ABSENT:
-        return 1 if owed else 0
-    a_command = 1 if portal.instances == Portal.Instances.SINGLE else MOST
-    return min(-(-owed // a_command), _COMMANDS if calm else max(1, portal.batch_size // 20))
-
-
-def compose(portal: Portal, rows: list[Invocation], going_out: list[Invocation], room: int) -> Look:
-    """The look at `rows`; on a portal not yet known, with witnesses among the results that are `going_out`.
-
-    Without commands where nobody can look (`read` then owes each row one quiet repeat).
-    """
-    a_command = 1 if portal.instances == Portal.Instances.SINGLE else MOST
-    look = Look(rows[: a_command * room])
-    if portal.instances == Portal.Instances.ABSENT:
-        return look
-    if portal.instances == Portal.Instances.UNKNOWN:
-        # Room for a witness at least.
-        look.rows = look.rows[: MOST - 1]
-        oldest = sorted(
-            (row for row in going_out if row.workflow_id and row.sends == 0), key=lambda r: r.called_at
-        )
-        look.witnesses = {row.workflow_id: row.called_at for row in oldest[: MOST - len(look.rows)]}
-    ids = list(dict.fromkeys([row.workflow_id for row in look.rows] + list(look.witnesses)))
-    select = ["ID", "MODIFIED", "OWNED_UNTIL"]
-    for place in range(min(room, -(-len(ids) // a_command))):
-        asked: Any = ids[place] if a_command == 1 else ids[place * MOST : (place + 1) * MOST]
-        look.commands[f"w{place}"] = (METHOD, {"SELECT": select, "FILTER": {"ID": asked}, "start": -1})
-    if portal.instances == Portal.Instances.UNKNOWN and look.rows and not look.witnesses:
-        alone = {"ID": look.rows[0].workflow_id}
-        look.commands[_ALONE] = (METHOD, {"SELECT": select, "FILTER": alone, "start": -1})
-    return look
 
 
 def read(
@@ -130,30 +80,16 @@ def read(
             later(row, max(REPEAT_AFTER - _age(row, now), 1.0), Confirmation.REPEAT) for row in look.rows
         ]
         return verdict
-    if failed or any(key not in results for key in look.commands):
-        verdict.settlements = [later(row, _AGAIN) for row in look.rows]
+    seen = None if failed else looks.seen(portal, look, results, now)
+    if seen is None:
+        verdict.settlements = [_unanswered(row, now) for row in look.rows]
         return verdict
-    listed, only_asked = _listed(look, results)
-    trusted = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
-    alone = set(listed) - set(_listed(look, {**results, _ALONE: []})[0])
-    if alone and only_asked:
-        # By its id alone it is listed, among others not. (One that was saved between the two costs commands only.)
-        verdict.instances = Portal.Instances.SINGLE
-    elif listed and only_asked and not trusted:
-        verdict.instances, trusted = Portal.Instances.LIST, True
-    if not only_asked or _witness_missing(look, listed, now):
-        # The filter is not understood: one id a command, and where that fails too, not at all.
-        verdict.instances = (
-            Portal.Instances.ABSENT
-            if portal.instances == Portal.Instances.SINGLE
-            else Portal.Instances.SINGLE
-        )
-        trusted = False
+    verdict.instances = seen.instances
     for row in look.rows:
-        found = listed.get(row.workflow_id) if only_asked else None
+        found = seen.listed.get(row.workflow_id)
         if row.confirmation == Confirmation.CONFIRMED:
             verdict.settlements.append(later(row, 0.0))
-            if trusted if found is None else _moved(row, found):
+            if seen.trusted if found is None else _moved(row, found):
                 # By the repeat: the first one was lost.
                 verdict.delay = early.lengthened(portal.send_delay)
             continue
@@ -161,7 +97,7 @@ def read(
             portal,
             row,
             found,
-            trusted,
+            seen.trusted,
             now,
             portal_now or now + dt.timedelta(seconds=portal.clock_ahead),
             verdict,
@@ -181,6 +117,18 @@ def learn(portal: Portal, verdict: Verdict) -> None:
     Portal.objects.filter(pk=portal.pk).update(**changes)
     for name, value in changes.items():
         setattr(portal, name, value)
+
+
+def _unanswered(row: Invocation, now: dt.datetime) -> Settlement:
+    """The look failed. One that always does would be asked for ever: in the end the result is repeated instead."""
+    if row.confirmation == Confirmation.LOOK and _long_ago(row, now):
+        return later(row, 0.0, Confirmation.REPEAT)
+    return later(row, _AGAIN)
+
+
+def _long_ago(row: Invocation, now: dt.datetime) -> bool:
+    """Whether it was sent so long ago that what stands in a look's way is waited for no more."""
+    return (now - (row.sent_at or row.called_at)).total_seconds() > _GIVES_UP
 
 
 def _read_row(
@@ -205,10 +153,10 @@ def _read_row(
             say(later(row, _AGAIN))
         return
     owned = _time(found.get("OWNED_UNTIL"))
-    owned_for = (owned - portal_now).total_seconds() if owned else 0.0
+    owned_for = min((owned - portal_now).total_seconds(), _OWNED_MOST) if owned else 0.0
     if _moved(row, found):
         # Moved: by our result, or by being saved or freed late. One quiet repeat settles it, once nobody owns it.
-        if owned_for > 0:
+        if owned_for > 0 and not _long_ago(row, now):
             say(later(row, owned_for + 1.0, seen=True))
         else:
             say(later(row, 0.0, Confirmation.REPEAT, seen=True))
@@ -217,52 +165,31 @@ def _read_row(
 
 
 def _lost(portal: Portal, row: Invocation, owned_for: float, verdict: Verdict) -> None:
-    """Unmoved since our send: the same result again, at once where nobody owns the process."""
+    """Unmoved since our send: the same result again, at once where nobody owns the process.
+
+    What was lost before is counted, not what was sent: an outage's sends without an answer say nothing of a process.
+    """
+    before = Counter(Attempt.objects.filter(invocation=row, step="confirm").values_list("code", flat=True))
+    stuck = before["lost"] >= _STUCK_AFTER
+    if before["lost"] + before["locked"] >= _AGAIN_MOST:
+        verdict.settlements.append(_settle(row, confirmation=Confirmation.STUCK, seen=True))
+        return
     if owned_for > 0:
         verdict.settlements.append(_settle(row, state="ready", delay=owned_for + 1.0, seen=True, ended=False))
         text = "The process was locked and did not take it; the same result is sent once it is free."
         verdict.notes.append(Note(row.pk, "confirm", "locked", text))
         return
-    stuck = row.sends > _STUCK_AFTER
-    if stuck and row.sends >= _SENDS_MAX:
-        verdict.settlements.append(_settle(row, confirmation=Confirmation.STUCK, seen=True))
-        return
     if stuck and row.confirmation != Confirmation.STUCK:
         text = "The portal took it again and the process still waits; look at the process on the portal."
         verdict.notes.append(Note(row.pk, "confirm", "stuck", text))
-        verdict.settlements.append(
-            later(row, min(30.0 * 2**row.sends, 86_400.0), Confirmation.STUCK, seen=True)
-        )
+        pause = min(60.0 * 2 ** before["lost"], 86_400.0)
+        verdict.settlements.append(later(row, pause, Confirmation.STUCK, seen=True))
         return
     if row.sends == 1 and row.sent_at is not None and early.teaches(portal, row, row.sent_at):
         verdict.delay = early.lengthened(portal.send_delay)
     verdict.settlements.append(_settle(row, state="ready", seen=True, ended=False))
     text = "The portal took it, but the process did not move; the same result is sent again."
     verdict.notes.append(Note(row.pk, "confirm", "lost", text))
-
-
-def _listed(look: Look, results: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], bool]:
-    """(row by process id, whether every row was asked for)."""
-    asked = {row.workflow_id for row in look.rows} | set(look.witnesses)
-    listed: dict[str, dict[str, Any]] = {}
-    only_asked = True
-    for key in look.commands:
-        answer = results[key]
-        entries = answer.values() if isinstance(answer, dict) else answer
-        for entry in entries if isinstance(entries, list) or hasattr(entries, "__iter__") else []:
-            one = str(entry.get("ID", "")) if isinstance(entry, dict) else ""
-            only_asked = only_asked and one in asked
-            if one:
-                listed[one] = entry
-    return listed, only_asked
-
-
-def _witness_missing(look: Look, listed: dict[str, Any], now: dt.datetime) -> bool:
-    """Whether a process that waits for us, and must be saved by now, was asked for and not listed."""
-    return any(
-        one not in listed and (now - called_at).total_seconds() >= LOOK_AFTER
-        for one, called_at in look.witnesses.items()
-    )
 
 
 def _moved(row: Invocation, found: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import time
 import structlog
 from django.db import connection, transaction
 
-from handlers import attempts, claims, confirm, early, settle
+from handlers import attempts, claims, confirm, early, looks, settle
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.computed import RESULT_UNREADABLE
@@ -50,13 +50,13 @@ _ALONE_PATIENCE = 30.0
 def send_one(portal: Portal, held: Held, calm: bool) -> bool:
     """One request to one portal; False where others have taken its rows meanwhile."""
     now = db_now()
-    looks = confirm.due(portal, now)
-    kept_free = confirm.places(portal, len(looks), calm)
+    owed = confirm.due(portal, now)
+    kept_free = looks.places(portal, len(owed), calm)
     room = max(1, portal.batch_size - kept_free)
     with transaction.atomic():
         sending = Sending.objects.create(portal=portal, started_at=now)
         claimed = _claim(portal, sending.pk, room, calm)
-        if not claimed and not (looks and calm):
+        if not claimed and not (owed and calm):
             sending.delete()
             return False
     failpoint("delivery.claimed")
@@ -64,9 +64,9 @@ def send_one(portal: Portal, held: Held, calm: bool) -> bool:
     _set_aside(unreadable)
     request = arrange(rows, room)
     claims.settle([settle.back(row, 0.0) for row in request.back])
-    look = confirm.Look()
+    look = looks.Look()
     if not request.alone and kept_free and (calm or len(request.rows) >= 19):
-        look = confirm.compose(portal, looks, [row.invocation for row in request.rows], kept_free)
+        look = looks.compose(portal, owed, [row.invocation for row in request.rows], kept_free)
     if not request.rows and not look.commands:
         # Nothing to ask (this portal's plan has no looks): what that means is said without a request.
         sending.delete()
@@ -121,7 +121,7 @@ def _set_aside(unreadable: list[tuple[Claim, Cause]]) -> None:
     log.error("event tokens or stored results can't be read", calls=len(ours))
 
 
-def _send(portal: Portal, sending: Sending, request: Request, look: confirm.Look, held: Held) -> None:
+def _send(portal: Portal, sending: Sending, request: Request, look: looks.Look, held: Held) -> None:
     claimed = [row.claim for row in request.rows]
     commands = {**look.commands, **request.commands()}
     sending.results = len(request.rows)
@@ -171,8 +171,13 @@ def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:
             failpoint("delivery.one_alone")
             answer.results[key] = whole.get("result")
             answer.portal_time = started(whole)
-        except (UnknownAnswer, PortalTrouble):
+        except UnknownAnswer:
             raise
+        except PortalTrouble as error:
+            if key != row.key or not answer.results:
+                raise
+            # Its lines are written, and go no more.
+            answer.errors[key] = error
         except Passes as error:
             if key != row.key:
                 raise
@@ -183,7 +188,7 @@ def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:
 
 
 def _settle_each(
-    portal: Portal, sending: Sending, request: Request, look: confirm.Look, answer: BatchAnswer
+    portal: Portal, sending: Sending, request: Request, look: looks.Look, answer: BatchAnswer
 ) -> None:
     now = db_now()
     done: list[Settlement] = []
@@ -208,7 +213,8 @@ def _answered(
 ) -> tuple[Settlement, Note | None]:
     error = answer.errors.get(row.key)
     if error is not None:
-        return settle.refused(row, error, now)
+        lined = any(key in answer.results for key in row.commands)
+        return settle.refused(row, error, now, held=bool(portal.trouble), lined=lined)
     return settle.taken(row, portal, now, look_after), None
 
 
@@ -220,7 +226,7 @@ def _met_unsaved(portal: Portal, row: Outgoing, answer: BatchAnswer, sent: dt.da
 
 
 def _settle_whole(
-    portal: Portal, sending: Sending, request: Request, look: confirm.Look, error: RestError
+    portal: Portal, sending: Sending, request: Request, look: looks.Look, error: RestError
 ) -> None:
     outcome = Sending.Outcome.TROUBLE
     if isinstance(error, UnknownAnswer):

@@ -9,6 +9,7 @@ from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.models import Confirmation
 from handlers.outgoing import Outgoing
+from portals import trouble
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
 from portals.models import Portal
 
@@ -30,7 +31,9 @@ def taken(row: Outgoing, portal: Portal, now: dt.datetime, look_after: float | N
     """
     arrival: dict[str, Any] = {"confirmation": "look"}
     if row.is_repeat:
-        observable = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
+        # Only a look that showed the process saved makes the repeat a proof.
+        can_look = portal.instances in (Portal.Instances.LIST, Portal.Instances.SINGLE)
+        observable = can_look and row.invocation.seen_listed
         arrival = {"confirmed": observable, "confirmation": "confirmed" if observable else "unobservable"}
         if observable:
             arrival["confirm_in"] = look_after
@@ -42,11 +45,16 @@ def taken(row: Outgoing, portal: Portal, now: dt.datetime, look_after: float | N
     return _of(row, "sending", "delivered", row.invocation.cause, sent=True, ended=True, **arrival)
 
 
-def refused(row: Outgoing, error: RestError, now: dt.datetime) -> tuple[Settlement, Note | None]:
-    """The row's own error, by §7's table."""
+def refused(
+    row: Outgoing, error: RestError, now: dt.datetime, held: bool = False, lined: bool = False
+) -> tuple[Settlement, Note | None]:
+    """The row's own error, by §7's table. `held`: the portal is in trouble, so nothing goes to it for now; `lined`:
+    some of the row's lines are written."""
     note = Note(row.claim.id, "send", error.code or "error", str(error), sending_id=row.invocation.sending_id)
     if isinstance(error, PortalTrouble):
-        return back(row, 0.0), note
+        # Of others' results the portal took some: nobody holds this one back but itself. Lines go with a first send
+        # only, so where they are written it counts as one.
+        return back(row, 0.0 if held else trouble.EVERY, sent=lined), None if held else note
     if isinstance(error, Passes):
         unknown = isinstance(error, UnknownAnswer)
         return back(row, _growing(row, error.retry_after), sent=True, maybe=unknown), note

@@ -24,6 +24,7 @@ __all__ = ["BatchAnswer", "PortalClient", "can_batch"]
 
 SECONDS = 30.0
 PERSON_PATIENCE = 30.0
+_RESULT = "bizproc.event.send"
 _FIELDS = [
     *refresh.FIELDS,
     "trouble",
@@ -207,10 +208,11 @@ class PortalClient:
                 refresh.distrust(portal)
             elif error.code.lower() == "operation_time_limit" and isinstance(error, Passes):
                 error.retry_after = operating.block(portal.member_id, portal.application_id, method)
-        # A batch of which nothing passed tells of the portal what its commands told. Not cleared before: a trouble
-        # that lasts has the beginning it had.
+        # A batch of which no result passed tells of the portal what its commands told, whatever became of lines and
+        # looks beside them. Not cleared before: a trouble that lasts has the beginning it had.
         troubles = [error for error in read.errors.values() if isinstance(error, PortalTrouble)]
-        if troubles and not read.results:
+        telling = [key for key, (method, _) in commands.items() if method == _RESULT] or commands
+        if troubles and not any(key in read.results for key in telling):
             trouble.record(portal, troubles[0])
         else:
             trouble.clear(portal)

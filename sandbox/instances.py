@@ -68,13 +68,16 @@ def candidates(portal: Portal, rule: dict[str, Any]) -> list[Process]:
     """Processes the ID filter names, found without a walk over all; takes the condition out of the rule.
 
     Whether a portal takes a list of ids is unproven (§7), so ``ids_filter`` plays it: list (it does), one
-    (the last of them counts), none (lists nothing), all (the list is ignored).
+    (the last of them counts), none (lists nothing), all (the list is ignored), never (one id alone lists
+    nothing either).
     """
     for key in ("ID", "=ID", "@ID"):
         value = rule.get(key)
         if value is None:
             continue
         rule.pop(key)
+        if portal.ids_filter == "never":
+            return []
         ids = listed(value) if isinstance(value, (list, dict)) else [value]
         if isinstance(value, (list, dict)) and portal.ids_filter != "list":
             if portal.ids_filter == "all":

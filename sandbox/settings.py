@@ -15,7 +15,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "edition": ("cloud", "box"),
     "server": SERVERS,
     "generation": ("background", "at_once"),
-    "ids_filter": ("list", "all", "none", "one"),
+    "ids_filter": ("list", "all", "none", "one", "never"),
     "oauth": ("auto", "ask", "refuse"),
 }
 FIXED = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers import compute, sending, timeline
-from handlers.models import Invocation, InvocationResult, ReceivedCall, Sending
+from handlers.models import Attempt, Invocation, InvocationResult, ReceivedCall, Sending
 from handlers.sending import send_one
 from handlers.settle import SENDS_MAX
 from portals import lease
@@ -197,3 +197,58 @@ def test_a_line_that_is_put_off_puts_off_the_result(rig: Rig, monkeypatch: pytes
     rig.work()
     told = [line["text"] for line in finished(rig, number)["log"]]
     assert "second" in told
+
+
+LICENCE = {"kind": "error", "level": "command", "error": "402", "methods": ["bizproc.event.send"]}
+
+
+@pytest.mark.contract("7.8")
+@pytest.mark.parametrize("log", ["", "see $result[a]"], ids=["in a batch", "alone"])
+def test_s7_402_is_the_portals_trouble_though_a_line_of_the_log_passed(
+    make_rig: Callable[..., Rig], settings: Any, log: str
+) -> None:
+    rig = make_rig(generation="at_once", save=0)
+    rig.robot()
+    rig.control.post(f"portals/{rig.name}/faults", **LICENCE)
+    number = rig.run()
+    arrived()
+    computed(rig, '["a line"]')
+    InvocationResult.objects.update(result=json.dumps({"values": {"total": "42"}, "log": log}))
+    rig.work()
+    began = Portal.objects.get().trouble_since
+    assert began is not None
+    for _ in range(3):
+        rig.work()
+    assert rig.stats()["logs"] == 1
+    later(61, settings, rig)
+    rig.work()
+    portal, row = Portal.objects.get(), Invocation.objects.get()
+    assert (portal.trouble, portal.trouble_since) == (Portal.Trouble.LICENCE, began)
+    assert (row.state, row.sends) == ("ready", 1) and not row.attempts.exists()
+    assert Sending.objects.count() == 2
+    assert rig.control.session.delete(f"{rig.control.base}/control/portals/{rig.name}/faults", timeout=30).ok
+    later(61, settings, rig)
+    rig.work()
+    assert [line["text"] for line in finished(rig, number)["log"]].count("a line") == 1
+    assert Portal.objects.get().trouble == ""
+
+
+@pytest.mark.contract("7.8")
+def test_s7_402_beside_results_that_are_taken_is_tried_again_in_a_minute(
+    make_rig: Callable[..., Rig], settings: Any
+) -> None:
+    rig = make_rig(generation="at_once", save=0)
+    rig.robot()
+    rig.control.post(f"portals/{rig.name}/faults", count=1, **LICENCE)
+    numbers = [rig.run(), rig.run()]
+    arrived(2)
+    computed(rig)
+    for _ in range(3):
+        rig.work()
+    assert Portal.objects.get().trouble == ""
+    assert set(Invocation.objects.values_list("state", flat=True)) == {"delivered", "ready"}
+    assert (Sending.objects.count(), Attempt.objects.count()) == (1, 1)
+    later(61, settings, rig)
+    rig.work()
+    for number in numbers:
+        finished(rig, number)
