@@ -16,7 +16,7 @@ class Kind(models.TextChoices):
     STUCK = "stuck", _("a portal took results, its processes still wait")
     PORTAL_TROUBLE = "portal_trouble", _("a portal takes nothing")
     PORTAL_NO_ADMIN = "portal_no_admin", _("a portal has lost its administrator")
-    ROBOT_FAILING = "robot_failing", _("a robot fails more than before")
+    ROBOT_FAILING = "robot_failing", _("a robot fails often")
     SWEEPER_SILENT = "sweeper_silent", _("nothing sweeps")
     SWEEP_FAILS = "sweep_fails", _("a sweep fails each time")
     BROKER_AWAY = "broker_away", _("the broker does not answer")

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 
 from b24app import probe
-from b24app.alarm import FailingSweep, Kind
+from b24app.alarm import Alarm, FailingSweep, Kind
 from handlers import attention, lateness, spool
 from handlers.lateness import Late
 from handlers.models import Invocation, State
@@ -28,8 +28,8 @@ SWEEP_SILENT = dt.timedelta(minutes=1)
 SPOOL_WAITS = dt.timedelta(minutes=1)
 SPOOL_FULL = 0.5
 # A robot's failures jump where at least so many of its latest calls failed, a share that is both large and
-# several times what it was before.
-FAILING, FAILING_SHARE, FAILING_TIMES = 5, 0.2, 3.0
+# several times what it was before. Where half of them fail it does not matter what was before.
+FAILING, FAILING_SHARE, FAILING_TIMES, FAILING_ALWAYS = 5, 0.2, 3.0, 0.5
 RECENT, BEFORE = dt.timedelta(minutes=15), dt.timedelta(hours=6)
 # Troubles that a person must see to at once, without waiting whether they pass.
 _AT_ONCE = {
@@ -96,12 +96,17 @@ def portals_in_trouble() -> Iterator[Cause]:
 
 def robots_failing() -> Iterator[Cause]:
     now = db_now()
+    told = Alarm.objects.filter(kind=Kind.ROBOT_FAILING, ended_at=None)
+    opened = dict(told.values_list("subject", "opened_at"))
     for code, (calls, failed) in _outcomes(now - RECENT, now).items():
-        if failed < FAILING or failed < calls * FAILING_SHARE:
+        # Told already, a quiet quarter of an hour in which all fail is no end of it.
+        if failed < (1 if code in opened else FAILING) or failed < calls * FAILING_SHARE:
             continue
-        calls_before, failed_before = _outcomes(now - BEFORE, now - RECENT, code).get(code, (0, 0))
+        # Against the time before its alarm: what fails since would soon be the usual.
+        until = opened.get(code, now) - RECENT
+        calls_before, failed_before = _outcomes(until - BEFORE, until, code).get(code, (0, 0))
         share_before = failed_before / calls_before if calls_before else 0.0
-        if failed / calls > share_before * FAILING_TIMES:
+        if failed >= calls * FAILING_ALWAYS or failed / calls > share_before * FAILING_TIMES:
             yield Cause(Kind.ROBOT_FAILING, code, {"robot": code, "calls": calls, "failed": failed})
 
 

@@ -39,7 +39,7 @@ _WORDS: dict[str, tuple[Any, Any]] = {
         _("Let an administrator open the application there once. Results are sent, pushes wait."),
     ),
     Kind.ROBOT_FAILING: (
-        _("Of the last %(calls)s calls of %(robot)s %(failed)s failed, far more than before."),
+        _("Of the last %(calls)s calls of %(robot)s %(failed)s failed."),
         _("Read a failed call in the log: it names the error. Correct it, then replay the calls."),
     ),
     Kind.SWEEPER_SILENT: (

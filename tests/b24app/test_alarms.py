@@ -306,23 +306,42 @@ def test_portals_that_refuse_or_lost_their_administrator(changes: dict[str, Any]
         (5, 5, 0, 50, True),
         (4, 0, 0, 50, False),  # too few to say anything
         (5, 30, 0, 50, False),  # a small share
-        (6, 6, 20, 20, False),  # as always
+        (6, 12, 20, 40, False),  # as always
+        (6, 6, 20, 20, True),  # as always, but half of them
+        (0, 50, 50, 0, False),
     ],
 )
 def test_a_robot_whose_failures_jump(
     failed: int, well: int, failed_before: int, well_before: int, found: bool
 ) -> None:
-    portal = PortalFactory()
-    for number, state, received_at in (
-        (failed, State.FAILED, minutes_ago(5)),
-        (well, State.DELIVERED, minutes_ago(5)),
-        (failed_before, State.FAILED, minutes_ago(60)),
-        (well_before, State.DELIVERED, minutes_ago(60)),
-    ):
-        for _ in range(number):
-            InvocationFactory(
-                portal=portal, robot_code="discount", state=state, received_at=received_at, call=""
-            )
+    called(5, failed, well)
+    called(60, failed_before, well_before)
+    assert kinds(alarm_causes.robots_failing) == ([("robot_failing", "discount")] if found else [])
+
+
+def called(minutes: float, failed: int, well: int) -> None:
+    """So many calls of a robot at that time."""
+    at = {"robot_code": "discount", "received_at": minutes_ago(minutes), "call": ""}
+    portal = Portal.objects.first() or PortalFactory()
+    for state in [State.FAILED] * failed + [State.DELIVERED] * well:
+        InvocationFactory(portal=portal, state=state, **at)
+
+
+@pytest.mark.parametrize(
+    ("failed", "well", "found"),
+    [
+        (6, 14, True),  # what fails since the alarm is not the usual
+        (1, 1, True),  # few calls are no end
+        (1, 9, False),
+        (0, 5, False),
+    ],
+)
+def test_a_robot_is_not_over_while_it_fails(failed: int, well: int, found: bool) -> None:
+    called(500, 1, 50)
+    called(60, 30, 70)
+    called(5, failed, well)
+    at = minutes_ago(180)
+    Alarm.objects.create(kind=Kind.ROBOT_FAILING, subject="discount", opened_at=at, seen_at=at)
     assert kinds(alarm_causes.robots_failing) == ([("robot_failing", "discount")] if found else [])
 
 
