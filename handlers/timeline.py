@@ -259,7 +259,9 @@ def _end(invocation: Invocation, attempts: list[Attempt]) -> list[Moment]:
             Moment(invocation.confirmed_at, OK, _("Arrival confirmed"), [_how(invocation, attempts)])
         )
     elif invocation.confirmation == Confirmation.UNOBSERVABLE:
-        details = [_("This portal's plan does not let us ask for its processes.")]
+        absent = invocation.portal.instances == Portal.Instances.ABSENT
+        # Elsewhere looks failed, or proved nothing.
+        details = [_("This portal's plan does not let us ask for its processes.")] if absent else []
         moments.append(Moment(None, INFO, _("Arrival can't be observed; sent twice to be sure"), details))
     elif invocation.confirmation == Confirmation.STUCK:
         moments.append(Moment(None, BAD, _("The portal took the result, yet the process still waits")))

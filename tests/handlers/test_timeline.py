@@ -304,6 +304,19 @@ def test_a_stuck_process_is_bad_though_delivered():
     assert timeline.what_to_do(call)
 
 
+@pytest.mark.parametrize(
+    ("instances", "why"),
+    [("absent", ["This portal's plan does not let us ask for its processes."]), ("list", [])],
+)
+def test_an_arrival_that_was_not_seen_is_the_plans_doing_only_where_it_is(instances, why):
+    portal = PortalFactory(instances=instances)
+    call = InvocationFactory(
+        portal=portal, state=State.DELIVERED, confirmation=Confirmation.UNOBSERVABLE, ended_at=at(1)
+    )
+    (moment,) = (m for m in timeline.story(call, []) if m.title.startswith("Arrival can't be observed"))
+    assert moment.details == why
+
+
 def test_a_story_makes_no_query(django_assert_num_queries):
     call = InvocationFactory(state=State.DELIVERED, ended_at=at(1))
     attempts = list(call.attempts.all())
