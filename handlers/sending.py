@@ -12,7 +12,7 @@ import time
 import structlog
 from django.db import connection, transaction
 
-from handlers import attempts, claims, confirm, early, looks, settle
+from handlers import attempts, claims, confirm, early, looks, settle, silence
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.computed import RESULT_UNREADABLE
@@ -243,6 +243,8 @@ def _settle_whole(
         [pair[1] for pair in pairs if pair[1] is not None],
     )
     log.info("results not taken", portal=portal.pk, code=error.code, rows=len(request.rows))
+    if isinstance(error, UnknownAnswer):
+        silence.note(portal, error)
     if isinstance(error, UnknownAnswer) and len(request.rows) > 1 and (sending.seconds or 0.0) > _LONG:
         _size_batches(portal, len(request.rows), sending.seconds or 0.0)
 

@@ -25,6 +25,8 @@ __all__ = ["BatchAnswer", "PortalClient", "can_batch"]
 SECONDS = 30.0
 PERSON_PATIENCE = 30.0
 _RESULT = "bizproc.event.send"
+# What any application may ask of any portal, and how long that may take.
+_LITTLE, _PROBE_SECONDS = "app.info", 5.0
 _FIELDS = [
     *refresh.FIELDS,
     "trouble",
@@ -66,6 +68,7 @@ class PortalClient:
     ) -> dict[str, Any]:
         """The whole answer (`result`, `time`, `next`, `total`). Raises the RestError family."""
         self._read_portal()
+        self._probe(method)
         blocked = operating.blocked(self.portal.member_id, self.portal.application_id)
         if method in blocked:
             raise _over_its_time(blocked[method])
@@ -84,6 +87,7 @@ class PortalClient:
         their error. Params must pass `can_batch`.
         """
         self._read_portal()
+        self._probe("batch")
         blocked = operating.blocked(self.portal.member_id, self.portal.application_id)
         held = {key: blocked[method] for key, (method, _) in commands.items() if method in blocked}
         sent = {key: command for key, command in commands.items() if key not in held}
@@ -109,6 +113,20 @@ class PortalClient:
             raise lost
         if portal.trouble and not self.person and not trouble.may_ask(portal):
             raise PortalTrouble(portal.trouble, "waiting", portal.trouble_text)
+
+    def _probe(self, method: str) -> None:
+        """A portal that gave no answer is asked for little first: one that takes a batch and says nothing holds its
+        sender for over a minute, and each result in it counts as sent. Its trouble ends with the answer to more."""
+        if self.person or method == _LITTLE or self.portal.trouble != Portal.Trouble.UNREACHABLE:
+            return
+        try:
+            self._request(_LITTLE, {}, _PROBE_SECONDS)
+        except CommandRefused:
+            pass
+        except errors.UnknownAnswer as error:
+            silent = PortalTrouble("unreachable", error.code, error.text)
+            trouble.record(self.portal, silent)
+            raise silent from None
 
     def _request(self, method: str, params: dict[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
         """One request, repeated once where the token or the address proved old; (answer, seconds)."""
