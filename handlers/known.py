@@ -80,7 +80,8 @@ class KnownVersion:
     code: str
 
 
-_NO_TOKEN = ("none", "lost", "unverified")
+# What Portal.has_working_token denies.
+_WITHOUT = "(p.token_state IN ('none', 'lost', 'unverified') OR p.trouble = 'user_dismissed')"
 _portals: Remembered[tuple[str, str], KnownPortal] = Remembered(20_000)
 # Portals without a working token: a token is lost without a change of `installation`, so what is remembered of a
 # portal can't tell. Read with the portal, and for all together every ten seconds (drain.tend).
@@ -89,9 +90,9 @@ _in_need: set[int] = set()
 _ahead: dict[int, float] = {}
 _versions: Remembered[int, KnownVersion] = Remembered(20_000)
 
-_PORTAL = """
+_PORTAL = f"""
 SELECT p.id, p.application_id, p.member_id, p.installation, p.state, p.application_token,
-       p.former_application_token, p.former_until, p.token_state, p.clock_ahead,
+       p.former_application_token, p.former_until, {_WITHOUT}, p.clock_ahead,
        p.untaken_token_at IS NOT NULL
 FROM portals_portal p JOIN portals_application a ON a.id = p.application_id
 WHERE a.slug = %s AND p.member_id = %s
@@ -109,7 +110,7 @@ def portal(slug: str, member_id: str, fresh: bool = False) -> KnownPortal | None
             return None
         known = _known(rows[0])
         _portals.put(key, known)
-        if rows[0][8] in _NO_TOKEN:
+        if rows[0][8]:
             _in_need.add(known.id)
         _ahead[known.id] = rows[0][9]
     return known
@@ -130,9 +131,7 @@ def read_states() -> None:
     global _in_need, _ahead
     differ = intake_db.run("SELECT id, clock_ahead FROM portals_portal WHERE clock_ahead <> 0", ())
     _ahead = dict(differ)
-    rows = intake_db.run(
-        "SELECT id FROM portals_portal WHERE state = 'installed' AND token_state IN (%s, %s, %s)", _NO_TOKEN
-    )
+    rows = intake_db.run(f"SELECT p.id FROM portals_portal p WHERE p.state = 'installed' AND {_WITHOUT}", ())
     _in_need = {row[0] for row in rows}
 
 

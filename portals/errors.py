@@ -21,7 +21,7 @@ from portals.scrub import scrub
 _TEXT = 500
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Without what no database stores: NUL, half characters (JSON can spell both)."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
@@ -30,8 +30,8 @@ class RestError(Exception):
     """`code` as the portal said (or our own word), `text` scrubbed, 500 characters at most, HTTP `status`."""
 
     def __init__(self, code: str = "", text: str = "", status: int | None = None) -> None:
-        self.code = _storable(code[:_TEXT])
-        self.text = scrub(_storable(text[: 4 * _TEXT]))[:_TEXT]
+        self.code = storable(code[:_TEXT])
+        self.text = scrub(storable(text[: 4 * _TEXT]))[:_TEXT]
         self.status = status
         super().__init__(self.code, self.text, status)
 

@@ -64,7 +64,8 @@ def _codes(result: object, error: errors.RestError | None) -> frozenset[str] | N
         result = list(result.values())
     if not isinstance(result, list):
         raise errors.UnknownAnswer("no_list", "The portal's list of robots can't be read.")
-    return frozenset(str(code) for code in result)
+    # As our own record can hold them: a code that no database stores is nobody's, and stops nothing.
+    return frozenset(errors.storable(str(code).replace("\0", "?"))[:255] for code in result)
 
 
 def owns(registration: Registration | None, kind: str) -> bool:
@@ -109,7 +110,7 @@ def _record_foreign(portal: Portal, foreign: list[tuple[str, str]]) -> None:
     ForeignCode.objects.filter(pk__in=[held[place] for place in foreign if place in held]).update(seen_at=now)
     ForeignCode.objects.bulk_create(
         [
-            ForeignCode(portal=portal, kind=kind, code=code[:255], seen_at=now)
+            ForeignCode(portal=portal, kind=kind, code=code, seen_at=now)
             for kind, code in foreign
             if (kind, code) not in held
         ],

@@ -10,7 +10,9 @@ from portals import stopping, wake
 from portals.clock import db_now
 from portals.models import Portal
 from robots import push_queue
+from robots.models import Registration
 from robots.push import push_portal
+from robots.push_settle import EVERY
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,11 @@ def _push_due(portal: Portal) -> None:
     try:
         result = push_portal(portal, person=False)
     except Exception:
-        # One portal's trouble must not keep the others' robots blocked; the rows stay due.
+        # One portal's trouble must not keep the others' robots blocked; its rows stay due, a while later.
         log.exception("a push failed", extra={"portal": portal.pk})
+        now = db_now()
+        rows = Registration.objects.filter(portal=portal, due_at__lte=now)
+        rows.update(due_at=now + EVERY, error_at=now)
         return
     push_queue.note_others(portal, result)
     if result.trouble:

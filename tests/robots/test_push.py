@@ -15,7 +15,7 @@ from portals.clock import db_now
 from portals.models import Portal
 from robots import push, push_settle
 from robots.drift import Drift, check_portal
-from robots.look import Holding
+from robots.look import Holding, holding_of, record
 from robots.models import ForeignCode, Property, Registration, RobotVersion
 from robots.plan import Action
 from robots.push import push_portal, want_all
@@ -182,6 +182,18 @@ def test_s5_a_foreign_code_is_left_alone_until_a_person_adopts_it(lab: PortalLab
     assert lab.row("ours").adopted_by == "ann"
     assert adopted.foreign == [("robot", "other")]
     assert set(ForeignCode.objects.values_list("code", flat=True)) == {"other"}
+
+
+@pytest.mark.parametrize("odd", ["ours\0", "\ud800", "x" * 1000])
+def test_s5_a_code_that_no_database_stores_stops_nothing(lab: PortalLab, odd: str) -> None:
+    lab.robot("ours")
+    push_portal(lab.portal)
+    holding = holding_of({"list_robot": ["ours", odd], "list_activity": []}, {})
+    for _ in range(2):
+        (foreign,) = record(lab.portal, holding, Registration.objects.select_related("robot"))
+        kept = ForeignCode.objects.get()
+        assert foreign == ("robot", kept.code) and kept.code != "ours"
+    assert lab.row("ours").observed == "present"
 
 
 def test_a_foreign_code_of_a_removed_robot_is_not_deleted(lab: PortalLab) -> None:

@@ -326,6 +326,17 @@ def test_portals_that_met_no_error_are_asked_before_those_that_did(
     assert seen == [labs[2].portal.pk, labs[0].portal.pk, labs[1].portal.pk]
 
 
+def test_a_push_that_fails_in_the_hub_itself_is_not_repeated_at_once(
+    lab: PortalLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Registration.objects.create(robot=lab.robot("discount"), portal=lab.portal, due_at=db_now())
+    monkeypatch.setattr(work, "push_portal", lambda portal, person: 1 / 0)
+    assert work.push_due() == 1
+    assert work.push_due() == 0
+    row = lab.row("discount")
+    assert row.due_at is not None and row.due_at > db_now() and row.error_at is not None
+
+
 def test_a_check_of_a_slow_portal_is_not_claimed_again_while_it_is_made(
     lab: PortalLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
