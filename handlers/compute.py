@@ -1,31 +1,23 @@
-"""From a received call to its one result: claims a unit of rows, has the runner compute them one by one.
-
-A unit is rows of one portal and one robot, bounded in number and time, so that neither a burst nor a slow robot
-delays another portal's call by more than one unit. Where one row runs long, what of its unit has not begun is
-given back meanwhile, each at its former place: another child may take it.
-"""
+"""From a received call to its one result: claims a unit of rows (units.py), has the runner compute them one by one."""
 
 from __future__ import annotations
 
 import json
 import random
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
-from handlers import attempts, claims, date_format, delivery, early, slots
+from handlers import claims, date_format, delivery, early, slots, units
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.computed import CALL_UNREADABLE, SETTING_UNREADABLE, Row, settlement_of, unreadable
-from handlers.due import wake_when_due
 from handlers.keeper import Keeper
-from handlers.models import Attempt, Invocation
+from handlers.models import Attempt
+from handlers.units import Unit
 from portals import stopping
 from portals.client import PortalClient
 from portals.clock import db_now, now_sql
@@ -39,13 +31,6 @@ from robots.runner import Runner, RunnerUnavailable
 
 log = structlog.get_logger(__name__)
 
-UNIT_ROWS = 50
-UNIT_SECONDS = 0.5
-# A unit that still runs begins no other row: what is left of it would wait for nothing.
-_RUNS_LONG = 2 * UNIT_SECONDS
-# Results are written together, at the latest this long after the first of them.
-_FLUSH_SECONDS = 0.2
-_FLUSH_ROWS = 25
 _NO_RUNNER = "runner_unavailable"
 
 _runner: Runner | None = None
@@ -104,18 +89,18 @@ def _work_group(portal_id: int, code: str) -> bool:
             f" AND due_at <= {now_sql(connection.vendor)} ORDER BY due_at, id",
             [portal_id, code],
             "computing",
-            UNIT_ROWS,
+            units.ROWS,
         )
         if not rows:
             return False
         failpoint("compute.claimed")
-        if len(rows) == UNIT_ROWS:
+        if len(rows) == units.ROWS:
             # There is more than one unit of it: another child may help.
             wake("compute")
         portal = Portal.objects.select_related("application").get(pk=portal_id)
-        unit = _Unit(rows)
+        unit = Unit(rows)
         keep = Keeper(
-            lambda: (claims.renew(rows), robot_place.renew(slots.SECONDS)), unit.runs_long, _RUNS_LONG
+            lambda: (claims.renew(rows), robot_place.renew(slots.SECONDS)), unit.runs_long, units.RUNS_LONG
         )
         with keep:
             ready = _compute_unit(portal, unit)
@@ -127,79 +112,7 @@ def _work_group(portal_id: int, code: str) -> bool:
     return True
 
 
-class _Unit:
-    """Claimed rows, taken one by one for UNIT_SECONDS in the order in which they came due, and what became of them."""
-
-    def __init__(self, rows: list[Claim]) -> None:
-        self.loaded = _load(rows)
-        known = [claim for claim in rows if claim.id in self.loaded]
-        known.sort(key=lambda claim: (self.loaded[claim.id].invocation.due_at, claim.id))
-        self.any_ready = False
-        self._left = deque(known)
-        self._begun = False
-        self._done: list[Settlement] = []
-        self._notes: list[Note] = []
-        self._flushed = time.monotonic()
-        # The thread that computes and the one that looks whether it runs long exclude each other: a row that
-        # was begun is never given back.
-        self._lock = threading.Lock()
-
-    def rows(self) -> Iterator[Claim]:
-        """Each row to be begun, the first in any case; at the end all are settled or given back."""
-        began = time.monotonic()
-        first = True
-        while first or time.monotonic() - began <= UNIT_SECONDS:
-            first = False
-            with self._lock:
-                if not self._left:
-                    break
-                claim = self._left.popleft()
-                self._begun = True
-            yield claim
-        self.close()
-
-    def close(self) -> None:
-        """What is done is written, and what has not begun given back."""
-        with self._lock:
-            self._write()
-            self._give_back()
-
-    def settle(self, settlement: Settlement, notes: list[Note]) -> None:
-        """Written with others, soon."""
-        with self._lock:
-            self._done.append(settlement)
-            self._notes += notes
-            self.any_ready = self.any_ready or settlement.state == "ready"
-            if len(self._done) >= _FLUSH_ROWS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
-                self._write()
-
-    def runs_long(self) -> None:
-        """For another thread: results are written, and what has not begun is for anybody, though a row still runs."""
-        with self._lock:
-            self._write()
-            # On a machine too slow to begin one, the rows would go round for ever.
-            given_back = self._begun and self._give_back()
-            ready = self.any_ready
-        if given_back:
-            wake("compute")
-        if ready:
-            wake("deliver")
-
-    def _write(self) -> None:
-        _flush(self._done, self._notes)
-        self._flushed = time.monotonic()
-
-    def _give_back(self) -> bool:
-        """Not charged, each at its former place."""
-        claims.settle(
-            [Settlement(claim.id, claim.fence, "computing", "received", delay=None) for claim in self._left]
-        )
-        given_back = bool(self._left)
-        self._left.clear()
-        return given_back
-
-
-def _compute_unit(portal: Portal, unit: _Unit) -> bool:
+def _compute_unit(portal: Portal, unit: Unit) -> bool:
     """Computes until the unit's time is over; whether anything is ready to be sent. Raises RunnerUnavailable."""
     own_settings = _settings_of(portal)
     now = db_now()
@@ -229,7 +142,7 @@ def _compute_unit(portal: Portal, unit: _Unit) -> bool:
     return unit.any_ready
 
 
-def _not_computed(unit: _Unit, claim: Claim, error: RunnerUnavailable) -> None:
+def _not_computed(unit: Unit, claim: Claim, error: RunnerUnavailable) -> None:
     """No row is to blame, so none is charged: this one comes again after the others, which keep their places. It is
     told once a call, however long no runner starts; who must know is told by the age of the calls."""
     log.error("no runner", error=str(error))
@@ -240,32 +153,6 @@ def _not_computed(unit: _Unit, claim: Claim, error: RunnerUnavailable) -> None:
         [] if told else [Note(claim.id, "compute", _NO_RUNNER, str(error))],
     )
     unit.close()
-
-
-def _flush(done: list[Settlement], notes: list[Note]) -> None:
-    """What became of rows and why, in one transaction: no call ends without its cause being told."""
-    with transaction.atomic():
-        ours = claims.settle(done)
-        failpoint("compute.in_commit")
-        attempts.write([note for note in notes if note.invocation_id in ours])
-    failpoint("compute.settled")
-    wake_when_due(done)
-    done.clear()
-    notes.clear()
-
-
-def _load(rows: list[Claim]) -> dict[int, Row]:
-    found = Invocation.whole.filter(pk__in=[row.id for row in rows])
-    return {invocation.pk: Row(invocation, _came(invocation)) for invocation in found}
-
-
-def _came(invocation: Invocation) -> dict[str, Any] | None:
-    """What came in, decoded; None where it is damaged: its row ends alone, and keeps no other of the unit."""
-    try:
-        call = json.loads(invocation.call)
-    except (ValueError, RecursionError):
-        return None
-    return call if isinstance(call, dict) else None
 
 
 def _compute_row(

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import translation
 
-from handlers import attempt_words, claims, compute, delivery, slots, sweeper, timeline
+from handlers import attempt_words, claims, compute, delivery, slots, sweeper, timeline, units
 from handlers.models import Attempt, Invocation, ReceivedCall
 from portals.clock import db_now
 from portals.models import Portal, PortalSetting
@@ -130,9 +130,9 @@ def test_what_a_unit_has_no_time_for_goes_back(
 ) -> None:
     for _ in range(3):
         post(portal, version=version.pk)
-    monkeypatch.setattr(compute, "UNIT_SECONDS", -1.0)
+    monkeypatch.setattr(units, "SECONDS", -1.0)
     rows = claims.claim("state = 'received' ORDER BY id", [], "computing", 3)
-    compute._compute_unit(Portal.objects.get(), compute._Unit(rows))
+    compute._compute_unit(Portal.objects.get(), units.Unit(rows))
     states = list(Invocation.objects.order_by("id").values_list("state", "tries"))
     assert states == [("ready", 1), ("received", 0), ("received", 0)]
 
@@ -289,7 +289,7 @@ def test_a_failed_call_and_its_cause_are_one_commit(
     portal: Portal, version: RobotVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post(portal, version=version.pk, **{"properties[amount]": "twelve"})
-    for module, due in ((compute, None), (sweeper, "computing")):
+    for module, due in ((units, None), (sweeper, "computing")):
         monkeypatch.setattr(module, "failpoint", _dies)
         with pytest.raises((Died, ExceptionGroup)):
             if due:

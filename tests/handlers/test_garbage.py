@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connections
 
-from handlers import compute, outgoing
+from handlers import outgoing, units
 from handlers.claims import Claim
 from handlers.keeper import Keeper
 from handlers.models import Invocation, InvocationResult
@@ -32,7 +32,7 @@ def no_collector() -> Iterator[None]:
 @pytest.mark.parametrize(
     "read",
     [
-        lambda claims: [row.invocation for row in compute._load(claims).values()],
+        lambda claims: [row.invocation for row in units.load(claims).values()],
         lambda claims: [row.invocation for row in outgoing.load(claims)[0]],
     ],
     ids=["to compute", "to send"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from handlers import claims, compute, delivery
+from handlers import claims, compute, delivery, units
 from handlers.keeper import Keeper
 from handlers.models import Attempt, Invocation
 from portals.clock import db_now
@@ -92,7 +92,7 @@ def test_what_waits_behind_a_hanging_row_is_taken_by_another_child(
     portal: Portal, version: RobotVersion, runners: Runners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken: list[str] = []
-    monkeypatch.setattr(compute, "wake", woken.append)
+    monkeypatch.setattr(units, "wake", woken.append)
     send(portal, version, "hang", "a", "b", "c")
     hanging = child()
     until(lambda: woken, "the rest is given back")
@@ -113,9 +113,9 @@ def test_what_was_computed_before_a_hanging_row_is_sent_meanwhile(
     portal: Portal, version: RobotVersion, runners: Runners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken: list[str] = []
-    monkeypatch.setattr(compute, "wake", woken.append)
+    monkeypatch.setattr(units, "wake", woken.append)
     # Nothing is written by its age: only that a row runs long tells.
-    monkeypatch.setattr(compute, "_FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr(units, "_FLUSH_SECONDS", 1e9)
     send(portal, version, "a", "b", "hang")
     hanging = child()
     until(lambda: woken, "the hanging row is noticed")
@@ -127,7 +127,7 @@ def test_what_was_computed_before_a_hanging_row_is_sent_meanwhile(
 
 def test_a_row_that_was_begun_is_never_given_back(portal: Portal, version: RobotVersion) -> None:
     send(portal, version, "a", "b", "c")
-    unit = compute._Unit(claims.claim("state = 'received' ORDER BY id", [], "computing", 3))
+    unit = units.Unit(claims.claim("state = 'received' ORDER BY id", [], "computing", 3))
     rows = unit.rows()
     first = next(rows)
     assert claims.start(first)
@@ -138,7 +138,7 @@ def test_a_row_that_was_begun_is_never_given_back(portal: Portal, version: Robot
 
 def test_a_unit_that_has_begun_none_keeps_them(portal: Portal, version: RobotVersion) -> None:
     send(portal, version, "a", "b")
-    unit = compute._Unit(claims.claim("state = 'received' ORDER BY id", [], "computing", 2))
+    unit = units.Unit(claims.claim("state = 'received' ORDER BY id", [], "computing", 2))
     unit.runs_long()
     assert len(list(unit.rows())) == 2
 
@@ -162,7 +162,7 @@ def test_rows_given_back_keep_their_place_before_one_that_failed(
     portal: Portal, version: RobotVersion, runners: Runners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a slow machine: the runner's start takes the whole unit's time, so each unit is one row."""
-    monkeypatch.setattr(compute, "UNIT_SECONDS", -1.0)
+    monkeypatch.setattr(units, "SECONDS", -1.0)
     runners.end.set()
     send(portal, version, "hang", "a", "b", "c")
     long_ago = db_now() - dt.timedelta(minutes=5)
