@@ -63,6 +63,14 @@ def find(spent: str) -> dict[str, Any] | None:
     return None
 
 
+def has_any() -> bool:
+    """Whether anything is kept on this machine; mostly there is nothing."""
+    try:
+        return any(_folder().iterdir())
+    except OSError:
+        return False
+
+
 def forget(spent: str) -> None:
     """It is committed (or of no use to anybody)."""
     for digest in keyed_hashes(spent):

@@ -43,6 +43,7 @@ def sweep(after: After | None = None) -> dict[str, int]:
         ("told_installations", pending.trim),
         ("former_tokens", _end_former_tokens),
         ("kept_alive", refresh.keep_alive),
+        ("saved_tokens", refresh.take_kept),
         ("finished", _finish),
         ("asked", _ask_troubled),
         ("leases", _remove_leases),

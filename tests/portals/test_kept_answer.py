@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from django.db import OperationalError
 
-from portals import kept_answer, refresh
+from portals import kept_answer, refresh, sweep
 from portals.claim import FRAME, Claim
 from portals.crypto import keyed_hash, token_hash
+from portals.errors import PortalTrouble
 from portals.models import Application, Portal
 from portals.verify import verify
 from tests.factories import ApplicationFactory, PortalFactory
@@ -70,6 +71,35 @@ def test_a_database_that_goes_away_before_the_commit_costs_no_token(server, port
     )
     assert server.methods() == ["token"]
     assert _files(settings) == []
+
+
+def test_an_answer_kept_here_saves_a_portal_that_another_machine_found_lost(
+    server, portal, settings, monkeypatch, tmp_path
+):
+    def dies(*_args):
+        raise OperationalError("the connection is closed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(refresh, "commit", dies)
+        with pytest.raises(OperationalError):
+            refresh.refresh(portal, refused="access-0")
+    here = settings.SPOOL_DIR
+    settings.SPOOL_DIR = str(tmp_path / "another machine's")
+    with pytest.raises(PortalTrouble):
+        refresh.refresh(Portal.objects.get(), refused="access-0")
+    assert Portal.objects.get().token_state == "lost"
+    assert sweep.sweep()["saved_tokens"] == 0
+
+    settings.SPOOL_DIR = here
+    assert sweep.sweep()["saved_tokens"] == 1
+    found = Portal.objects.get()
+    assert (found.access_token, found.refresh_token, found.token_state) == (
+        "access-1",
+        "refresh-1",
+        "working",
+    )
+    assert _files(settings) == []
+    assert sweep.sweep()["saved_tokens"] == 0
 
 
 def test_an_installation_that_died_after_its_exchange_is_finished_by_the_same_form(server, settings):
