@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.db import connection
 
 from portals import errors, finish, learn, lease, refresh, sweep
 from portals.clock import db_now
+from portals.crypto import SecretUnreadable
 from portals.models import Lease, Portal
 from tests.factories import ApplicationFactory, PortalFactory
 from tests.portals.lab import ok
@@ -78,6 +80,22 @@ def test_the_sweep_finds_a_portal_well_again(server, settings):
     Portal.objects.update(ask_again_at=db_now() - dt.timedelta(seconds=11))
     assert sweep.sweep()["asked"] == 1
     assert Portal.objects.get().trouble == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_portal_that_no_key_opens_keeps_no_other_from_being_asked(server, settings):
+    settings.B24_ALLOW_HTTP = True
+    server.reply = lambda path, params: ok({"INSTALLED": True})
+    for _ in range(2):
+        portal = PortalFactory(client_endpoint=f"{server.base}/rest/", trouble="plan_lapsed")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE portals_portal SET access_token = %s WHERE id <> %s", [b"gAAAAAgarbage", portal.pk]
+        )
+    with pytest.raises(ExceptionGroup) as caught:
+        sweep.sweep()
+    assert {type(each) for each in caught.value.exceptions} == {SecretUnreadable}
+    assert Portal.objects.get(pk=portal.pk).trouble == ""
 
 
 @pytest.mark.django_db(transaction=True)
