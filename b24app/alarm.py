@@ -23,6 +23,7 @@ class Kind(models.TextChoices):
     DATABASE_AWAY = "database_away", _("the database does not answer")
     SPOOL_USED = "spool_used", _("calls wait on a machine's disk")
     SPOOL_FULL = "spool_full", _("a machine's spool fills up")
+    SPOOL_BROKEN = "spool_broken", _("a machine's spool takes nothing")
     DEAD_LETTERS = "dead_letters", _("calls that can't be read or stored")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ TROUBLE_LASTS = dt.timedelta(minutes=10)
 SWEEP_SILENT = dt.timedelta(minutes=1)
 SPOOL_WAITS = dt.timedelta(minutes=1)
 SPOOL_FULL = 0.5
+# A question that met a busy file is well the next time.
+SPOOL_ASKED = dt.timedelta(seconds=30)
 # A robot's failures jump where at least so many of its latest calls failed, a share that is both large and
 # several times what it was before. Where half of them fail it does not matter what was before.
 FAILING, FAILING_SHARE, FAILING_TIMES, FAILING_ALWAYS = 5, 0.2, 3.0, 0.5
@@ -161,6 +164,18 @@ def spool_used() -> Iterator[Cause]:
         yield Cause(Kind.DEAD_LETTERS, MACHINE, {"machine": MACHINE, "calls": held.bad})
 
 
+def spool_broken() -> Iterator[Cause]:
+    """By a question and by what this process had to write: a disk that is full can be read."""
+    grace = dt.timedelta()
+    if not (error := spool.failed_lately()):
+        try:
+            spool.held()
+        except (OSError, sqlite3.Error) as failed:
+            error, grace = type(failed).__name__, SPOOL_ASKED
+    if error:
+        yield Cause(Kind.SPOOL_BROKEN, MACHINE, {"machine": MACHINE, "error": error}, grace)
+
+
 def _minutes(lasting: dt.timedelta) -> int:
     return int(lasting.total_seconds() // 60)
 
@@ -180,5 +195,6 @@ EVERYWHERE: list[tuple[Callable[[], Iterator[Cause]], set[str]]] = [
 # Asked on each machine, and kept there: they must go out without a database.
 OF_THIS_MACHINE: list[tuple[Callable[[], Iterator[Cause]], set[str]]] = [
     (database_away, {Kind.DATABASE_AWAY}),
+    (spool_broken, {Kind.SPOOL_BROKEN}),
     (spool_used, {Kind.SPOOL_USED, Kind.SPOOL_FULL, Kind.DEAD_LETTERS}),
 ]

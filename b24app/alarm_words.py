@@ -66,6 +66,14 @@ _WORDS: dict[str, tuple[Any, Any]] = {
         _("The spool of %(machine)s is %(percent)s% full; once it is, calls are refused and lost."),
         _("Bring the database back, or raise SPOOL_MAX_MB and restart."),
     ),
+    Kind.SPOOL_BROKEN: (
+        _(
+            "The disk of %(machine)s keeps no calls (%(error)s): without the database they are refused and lost."
+        ),
+        _(
+            "See to SPOOL_DIR there: the disk's room, its rights, the file in it; the machine's log says more."
+        ),
+    ),
     Kind.DEAD_LETTERS: (
         _("%(calls)s calls in the spool of %(machine)s can't be read with any key or stored."),
         _(

@@ -207,7 +207,8 @@ def _of_calls() -> list[Need]:
     try:
         held = spool.held()
     except (OSError, sqlite3.Error) as error:
-        found.append(Need(BAD, _("This machine's spool can't be read: %(error)s") % {"error": error}, ""))
+        words = _("This machine's spool can't be read: %(error)s") % {"error": error}
+        found.append(Need(BAD, words, "", (Kind.SPOOL_BROKEN,)))
         return found
     if held.calls:
         words = ngettext(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
+import handlers.spool
 from b24app.alarm import FailingSweep
 from handlers import attention, lateness
 from handlers.models import OPEN_STATES, Invocation, RefusedCall, State
-from handlers.spool import held as waiting_in_spool
 from portals.clock import db_now
 from portals.models import Bucket, PendingInstallation, Portal
 from robots.models import ForeignCode, Registration
@@ -35,12 +36,14 @@ class Queue:
 
 @dataclass(frozen=True)
 class Spool:
-    """What this machine's spool holds; `part` of SPOOL_MAX_MB (0 … 1); `bad` calls need a person."""
+    """What this machine's spool holds; `part` of SPOOL_MAX_MB (0 … 1); `bad` calls need a person. `broken`: it can't
+    be asked, or did not take what this process had for it."""
 
-    calls: int
-    bytes: int
-    part: float
-    bad: int
+    calls: int = 0
+    bytes: int = 0
+    part: float = 0.0
+    bad: int = 0
+    broken: bool = False
 
 
 def queue() -> Queue:
@@ -72,8 +75,12 @@ def queue() -> Queue:
 
 def spool() -> Spool:
     """Asked of the spool's own file: it is what works without a database."""
-    held = waiting_in_spool()
-    return Spool(held.calls, held.bytes, held.bytes / (settings.SPOOL_MAX_MB * 1024 * 1024), held.bad)
+    try:
+        held = handlers.spool.held()
+    except (OSError, sqlite3.Error):
+        return Spool(broken=True)
+    part = held.bytes / (settings.SPOOL_MAX_MB * 1024 * 1024)
+    return Spool(held.calls, held.bytes, part, held.bad, bool(handlers.spool.failed_lately()))
 
 
 def open_calls() -> dict[str, int]:

@@ -52,6 +52,7 @@ def _details(database: str) -> dict[str, Any]:
         "spool": {
             "calls": spool.calls,
             "set_aside": spool.bad,
+            "broken": spool.broken,
             "bytes": spool.bytes,
             "max_bytes": settings.SPOOL_MAX_MB * 1024 * 1024,
         },
@@ -69,6 +70,7 @@ def _details(database: str) -> dict[str, Any]:
         and not queue.unseen
         and spool.part < 0.5
         and not spool.bad
+        and not spool.broken
         and not queue.sweeps_fail
     )
     return told | {

@@ -39,6 +39,7 @@ class Figures(Collector):
         yield _gauge("b24_spool_calls", "Calls in this machine's spool.", spool.calls)
         yield _gauge("b24_spool_set_aside", "Of them those no database takes: a person must look.", spool.bad)
         yield _gauge("b24_spool_bytes", "Bytes in this machine's spool.", spool.bytes)
+        yield _gauge("b24_spool_broken", "Whether it can't be asked, or took no call lately.", spool.broken)
         yield _gauge("b24_spool_used_ratio", "Part of SPOOL_MAX_MB in use.", spool.part)
 
     def _alarms(self) -> Iterator[Metric]:

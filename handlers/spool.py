@@ -9,9 +9,11 @@ kept as verified; one that does not proves nothing, since the copy may be old, a
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -56,7 +58,7 @@ class _Slot:
 
     call: Incoming
     blob: bytes
-    error: Exception | None = None
+    error: BaseException | None = None
     done: bool = False
     verified: bool = False
 
@@ -83,6 +85,10 @@ class Held:
 _waiting: list[_Slot] = []
 _waiting_lock = threading.Lock()
 _write_lock = threading.Lock()
+# When a write last failed in this process, by the monotonic clock, and the type of its error.
+NEVER = (-math.inf, "")
+_failed: tuple[float, str] = NEVER
+_LATELY = 600.0
 os.register_at_fork(after_in_child=lambda: globals().update(_waiting=[], _write_lock=threading.Lock()))
 
 
@@ -137,17 +143,33 @@ def put(call: Incoming) -> bool:
 
 
 def _write(slots: list[_Slot]) -> None:
+    """All that wait, in one commit. Whatever becomes of it is every slot's: one that is not told would be answered 200
+    with nothing on disk."""
+    global _failed
+    failed: BaseException | None = None
     try:
         with _database() as database:
             for slot in slots:
                 _write_one(database, slot)
             failpoint("spool.before_commit")
         failpoint("spool.committed")
-    except (sqlite3.Error, OSError) as error:
+    except BaseException as error:
+        failed = error
+        if not isinstance(error, Exception):
+            raise
+    finally:
+        if failed is not None:
+            _failed = (time.monotonic(), type(failed).__name__)
         for slot in slots:
-            slot.error = slot.error or error
-    for slot in slots:
-        slot.done = True
+            slot.error = slot.error or failed
+            slot.done = True
+
+
+def failed_lately() -> str:
+    """The error for which this process last stored no call, where that is not long ago; else ''. Not that a share was
+    full: that is what a share is for."""
+    at, error = _failed
+    return error if time.monotonic() - at < _LATELY else ""
 
 
 def _write_one(database: sqlite3.Connection, slot: _Slot) -> None:

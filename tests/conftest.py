@@ -86,4 +86,7 @@ def own_minute() -> None:
 @pytest.fixture(autouse=True)
 def own_spool(settings: Any, tmp_path: Path) -> None:
     """What one test keeps on disk (calls, a token server's answers) is no other's."""
+    from handlers import spool
+
     settings.SPOOL_DIR = tmp_path / "spool"
+    spool._failed = spool.NEVER

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -391,6 +393,44 @@ def test_the_spool_of_this_machine(settings: Any, portal: Portal) -> None:
     assert (cause.kind, cause.params["calls"], cause.params["minutes"]) == ("spool_used", 1, 3)
     spool.set_aside(1)
     assert [kind for kind, _subject in kinds(alarm_causes.spool_used)] == ["dead_letters"]
+
+
+def test_a_spool_that_takes_nothing_or_cannot_be_asked(
+    settings: Any, portal: Portal, client: Client, monkeypatch: Any
+) -> None:
+    from urllib.parse import urlencode
+
+    from handlers import incoming
+    from portals import php_form
+
+    local = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1"}
+    body = urlencode(form(portal, **{"properties[amount]": "1"})).encode()
+    call = incoming.read(portal.application.slug, php_form.parse(body), None, dt.datetime.now(dt.UTC))
+    spool.put(call)
+    assert kinds(alarm_causes.spool_broken) == []
+
+    def disk_is_full(*_args: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "_write_one", disk_is_full)
+        with pytest.raises(spool.SpoolFull):
+            spool.put(call)
+    (cause,) = alarm_causes.spool_broken()
+    assert (cause.params["error"], cause.grace) == ("OperationalError", dt.timedelta())
+    assert client.get("/readyz", **local).json()["spool"]["broken"] is True
+    monkeypatch.setattr(spool, "_failed", (time.monotonic() - 601, "OperationalError"))
+    assert kinds(alarm_causes.spool_broken) == []
+    assert client.get("/readyz", **local).json()["spool"]["broken"] is False
+
+    spool.path().write_bytes(b"no database at all" * 500)
+    for beside in ("-wal", "-shm"):
+        spool.path().with_name(spool.path().name + beside).unlink(missing_ok=True)
+    (cause,) = alarm_causes.spool_broken()
+    assert (cause.params["error"], cause.grace) == ("DatabaseError", alarm_causes.SPOOL_ASKED)
+    told = client.get("/readyz", **local).json()
+    assert (told["status"], told["spool"]["broken"]) == ("degraded", True)
+    assert "b24_spool_broken 1.0" in client.get("/metrics", **local).content.decode().splitlines()
 
 
 @pytest.fixture

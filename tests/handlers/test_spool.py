@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
 from django.db.models import F
 
-from handlers import drain, intake_db, known, spool, sweeper
+from handlers import drain, incoming, intake_db, known, spool, sweeper
 from handlers.models import Invocation, RefusedCall
+from portals import php_form
 from portals.clock import db_now
 from portals.crypto import keyed_hash
 from portals.models import PendingInstallation, Portal
@@ -388,3 +391,38 @@ def test_its_log_takes_little_of_the_disk_beside_what_it_holds(portal: Portal) -
             spool.put(call)
         log = spool.path().with_name("spool.sqlite3-wal")
         assert log.stat().st_size < 1024 * 1024
+
+
+def test_whatever_fails_a_shared_write_nobody_is_answered_200(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No error that SQLite or the disk knows: the threads that waited for that write would not be told."""
+    waits, go = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def memory_runs_out(*_args: Any) -> None:
+        waits.set()
+        go.wait(10)
+        raise MemoryError
+
+    monkeypatch.setattr(spool, "_write_one", memory_runs_out)
+    body = urlencode(form(portal, **{"properties[amount]": "1"})).encode()
+
+    def put() -> None:
+        try:
+            spool.put(incoming.read(portal.application.slug, php_form.parse(body), None, db_now()))
+        except spool.SpoolFull:
+            told.append("refused")
+
+    with spool._write_lock:
+        # Both wait, so that whichever writes does so for both.
+        threads = [threading.Thread(target=put) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while len(spool._waiting) < 2:
+            go.wait(0.01)
+    go.set()
+    for thread in threads:
+        thread.join(20)
+    assert told == ["refused", "refused"]
+    assert spool.failed_lately() == "MemoryError"
