@@ -65,24 +65,28 @@ def configured() -> dict[str, Any]:
 
 
 def postgresql(database: dict[str, Any]) -> dict[str, str]:
-    """The environment of PostgreSQL's programs: a password on their command line could be read by others."""
-    names = {
-        "PGHOST": "HOST",
-        "PGPORT": "PORT",
-        "PGUSER": "USER",
-        "PGPASSWORD": "PASSWORD",
-        "PGDATABASE": "NAME",
+    """The environment of PostgreSQL's programs: a password on their command line could be read by others.
+
+    What DATABASE_URL says beside the address (`?sslmode=…`) is in it, by libpq's own list of names.
+    """
+    from psycopg.pq import Conninfo
+
+    names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
+    wanted = {**database.get("OPTIONS", {}), **{name: database.get(key) for name, key in names.items()}}
+    told = {
+        known.envvar.decode(): str(wanted[known.keyword.decode()])
+        for known in Conninfo.get_defaults()
+        if known.envvar and wanted.get(known.keyword.decode())
     }
-    told = {name: str(database[key]) for name, key in names.items() if database.get(key)}
     return {**os.environ, **told}
 
 
 def manifest(database: dict[str, Any]) -> dict[str, Any]:
-    """When, of what, and by which key its secrets are closed (a hash: it opens nothing)."""
+    """When, of what, and by which keys its secrets are closed (hashes: they open nothing)."""
     from django.db import connection
     from django.db.migrations.recorder import MigrationRecorder
 
-    from portals.crypto import keyed_hash
+    from portals.crypto import keyed_hashes
 
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,7 +94,8 @@ def manifest(database: dict[str, Any]) -> dict[str, Any]:
         "migrations": sorted(
             f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations()
         ),
-        "key": keyed_hash("backup").hex(),
+        # The first closes what is written; what was written before may still need the others.
+        "keys": [each.hex() for each in keyed_hashes("backup")],
     }
 
 

@@ -30,9 +30,11 @@ def main() -> int:
         print(f"{chosen.pidfile} names no running process.", file=sys.stderr)
         return 2
     fresh_file = Path(f"{chosen.pidfile}.2")
-    if _pid_in(fresh_file):
-        print(f"{fresh_file} is there: another replacement is under way.", file=sys.stderr)
+    if _alive(_pid_in(fresh_file) or 0):
+        print(f"{fresh_file} names a process that runs: another replacement is under way.", file=sys.stderr)
         return 1
+    # Of a new master that was killed, it would be taken for the one to come.
+    fresh_file.unlink(missing_ok=True)
     os.kill(old, signal.SIGUSR2)
     if not _within(chosen.seconds, lambda: _pid_in(fresh_file) is not None):
         print("No new master was started; the old one goes on.", file=sys.stderr)

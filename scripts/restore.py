@@ -86,9 +86,16 @@ def _refused(manifest: dict[str, Any], replace: bool) -> str:
 
     if manifest["vendor"] != connection.vendor:
         return f"The backup is of {manifest['vendor']}, DATABASE_URL names {connection.vendor}."
-    if bytes.fromhex(manifest["key"]) not in keyed_hashes("backup"):
+    first, *others = (bytes.fromhex(key) in keyed_hashes("backup") for key in manifest["keys"])
+    if not first:
         return (
             "The backup's secrets are closed with a key that is not in ENCRYPTION_KEYS. Add it, then restore."
+        )
+    if not all(others):
+        print(
+            "A key that the hub had behind the first one at the backup is not in ENCRYPTION_KEYS. Add it, unless"
+            " rotate_encryption_keys had ended well before the backup.",
+            file=sys.stderr,
         )
     try:
         full = Portal.objects.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -107,24 +108,28 @@ def test_a_backup_that_is_not_whole_takes_nothing_away(stack: Stack) -> None:
         assert hub.rows("SELECT slug FROM portals_application") == [(life.SLUG,)]
 
         file.write_bytes(whole)
+        manifest = file.parent / "manifest.json"
+        told = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({**told, "keys": [*told["keys"], "00" * 32]}))
         _execute(hub, "DELETE FROM portals_application")
         _of_a_later_release(hub)
-        script(hub, "restore", str(file.parent), "--replace")
+        assert "behind the first one" in script(hub, "restore", str(file.parent), "--replace")
         assert hub.rows("SELECT slug FROM portals_application") == [(life.SLUG,)]
 
 
 def _of_a_later_release(hub: Hub) -> None:
     """What an upgrade that is to be undone has added."""
-    for statement in (
+    _execute(
+        hub,
         "CREATE TABLE portals_later (id bigint PRIMARY KEY, portal_id bigint REFERENCES portals_portal(id))",
         "CREATE TABLE portals_alone (id bigint PRIMARY KEY)",
         "INSERT INTO django_migrations (app, name, applied) VALUES ('portals', '0009_later', CURRENT_TIMESTAMP)",
-    ):
-        _execute(hub, statement)
+    )
 
 
-def _execute(hub: Hub, statement: str) -> None:
-    hub.manage("shell", "-c", f"from django.db import connection as c; c.cursor().execute({statement!r})")
+def _execute(hub: Hub, *statements: str) -> None:
+    code = f"from django.db import connection as c; [c.cursor().execute(each) for each in {statements!r}]"
+    hub.manage("shell", "-c", code)
 
 
 def _figures(hub: Hub) -> dict[str, Any]:
