@@ -35,7 +35,7 @@ SPOOL_ASKED = dt.timedelta(seconds=30)
 FAILING, FAILING_SHARE, FAILING_TIMES, FAILING_ALWAYS = 5, 0.2, 3.0, 0.5
 RECENT, BEFORE = dt.timedelta(minutes=15), dt.timedelta(hours=6)
 # Troubles that a person must see to at once, without waiting whether they pass.
-_AT_ONCE = {
+AT_ONCE = {
     Portal.Trouble.TOKEN_LOST,
     Portal.Trouble.USER_DISMISSED,
     Portal.Trouble.NO_RIGHTS,
@@ -90,7 +90,7 @@ def portals_in_trouble() -> Iterator[Cause]:
         lost = portal.token_state in (Portal.Token.NONE, Portal.Token.LOST)
         trouble = portal.trouble or (Portal.Trouble.TOKEN_LOST if lost else "")
         lasts = now - portal.trouble_since if portal.trouble_since else dt.timedelta()
-        if trouble and (lost or trouble in _AT_ONCE or lasts >= TROUBLE_LASTS):
+        if trouble and (lost or trouble in AT_ONCE or lasts >= TROUBLE_LASTS):
             # A code, not its words: each reader has a language of his own.
             yield Cause(Kind.PORTAL_TROUBLE, str(portal.pk), {"portal": str(portal), "trouble": str(trouble)})
         if portal.token_is_admin is False:

@@ -22,7 +22,7 @@ from django.utils import translation
 from b24app import alarm_channels, alarm_words, probe
 from b24app.alarm import Kind
 from b24app.alarm_book import Book, DatabaseBook, Entry, FileBook
-from b24app.alarm_causes import EVERYWHERE, OF_THIS_MACHINE, Cause
+from b24app.alarm_causes import AT_ONCE, EVERYWHERE, OF_THIS_MACHINE, Cause
 from b24app.alarm_channels import Message
 from portals import lease
 from portals.clock import db_now
@@ -81,15 +81,16 @@ def settle(book: Book, questions: Questions, now: dt.datetime) -> None:
         if known is None:
             entries[key] = Entry(*key, cause.params, now, now)
         else:
-            entries[key] = replace(known, params=cause.params, seen_at=now)
+            told = {} if _is_another_trouble(known, cause) else known.told
+            entries[key] = replace(known, params=cause.params, seen_at=now, told=told)
         if cause.kind == Kind.SWEEPER_SILENT:
             # Beat may be dead; a worker that lives sweeps all the same.
             wake("sweep")
     for key, entry in list(entries.items()):
         if key not in graces and entry.kind in asked and now - entry.seen_at > QUIET:
             entries[key] = replace(entry, ended_at=now)
-    told = [_told(entry, graces.get(key), now) for key, entry in entries.items()]
-    book.write(told + [_told(entry, None, now) for entry in over])
+    current = [_told(entry, graces.get(key), now) for key, entry in entries.items()]
+    book.write(current + [_told(entry, None, now) for entry in over])
 
 
 def open_alarms() -> list[dict[str, Any]]:
@@ -136,6 +137,12 @@ def _ask(questions: Questions) -> tuple[list[Cause], set[str]]:
         except Exception:
             log.exception("an alarm's question failed", question=question.__name__)
     return causes, asked
+
+
+def _is_another_trouble(known: Entry, cause: Cause) -> bool:
+    """The portal's trouble gave way to one that a person must see to: whoever was told of the first waits for it."""
+    trouble = cause.params.get("trouble")
+    return trouble in AT_ONCE and trouble != known.params.get("trouble")
 
 
 def _told(entry: Entry, grace: dt.timedelta | None, now: dt.datetime) -> Entry:

@@ -87,6 +87,14 @@ def test_a_cause_is_told_once_until_it_ends_and_its_end_once(watch: Watch, mails
     assert len(mails) == 3
 
 
+def test_a_trouble_that_becomes_one_for_a_person_is_told_again(watch: Watch, mails: list[Any]) -> None:
+    for trouble in ("moved", "token_lost", "token_lost", "moved"):
+        watch.causes = [Cause(Kind.PORTAL_TROUBLE, "7", {**TROUBLE.params, "trouble": trouble})]
+        watch.passes(10)
+    assert len(mails) == 2
+    assert "the portal's authorisation was lost" in mails[1].body
+
+
 def test_one_that_comes_and_goes_is_one_alarm(watch: Watch, mails: list[Any]) -> None:
     for number in range(20):
         watch.causes = [TROUBLE] if number % 2 else []
