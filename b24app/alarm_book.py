@@ -49,6 +49,10 @@ class Book(Protocol):
         """Those that are new or have changed."""
         ...
 
+    def note(self, entry: Entry, entries: list[Entry]) -> None:
+        """One that has changed since, of those that were written."""
+        ...
+
 
 class DatabaseBook:
     """Seen and told by whichever process holds the turn."""
@@ -66,7 +70,10 @@ class DatabaseBook:
             if entry.key:
                 Alarm.objects.filter(pk=entry.key).update(**values)
             else:
-                Alarm.objects.create(**values)
+                entry.key = Alarm.objects.create(**values).pk
+
+    def note(self, entry: Entry, entries: list[Entry]) -> None:
+        self.write([entry])
 
     def forget_old(self, now: dt.datetime) -> None:
         Alarm.objects.filter(ended_at__lt=now - KEEP).delete()
@@ -119,6 +126,9 @@ class FileBook:
                 fresh.unlink(missing_ok=True)
             return
         type(self)._remembered = []
+
+    def note(self, entry: Entry, entries: list[Entry]) -> None:
+        self.write(entries)
 
     @contextmanager
     def turn(self) -> Iterator[bool]:

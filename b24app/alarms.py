@@ -34,6 +34,8 @@ EVERY = 10.0
 # A cause that is not seen for as long is over; one that comes and goes is one alarm.
 QUIET = dt.timedelta(minutes=1)
 TRY_AGAIN = dt.timedelta(minutes=1)
+# Longer than any channel takes for a message; whoever tells renews it before each.
+_TELLS = 60.0
 
 Questions = list[tuple[Callable[[], Iterator[Cause]], set[str]]]
 _started_in = 0
@@ -57,19 +59,25 @@ def check() -> None:
         # One that hangs would hold this thread too, and the machine's own alarms with it.
         return
     try:
-        # Not given back: the lease is what keeps the others from asking before the time.
-        if lease.take("alarms", EVERY) is None:
+        held = lease.take("alarms", _TELLS)
+        if held is None:
             return
-        book = DatabaseBook()
-        now = db_now()
-        settle(book, EVERYWHERE, now)
-        book.forget_old(now)
+        try:
+            book = DatabaseBook()
+            now = db_now()
+            settle(book, EVERYWHERE, now, lambda: held.renew(_TELLS))
+            book.forget_old(now)
+        finally:
+            # Not given back: the lease is what keeps the others from asking before the time.
+            held.renew(EVERY)
     except (DatabaseError, InterfaceError) as error:
         log.warning("alarms can't be looked for now", error=type(error).__name__)
 
 
-def settle(book: Book, questions: Questions, now: dt.datetime) -> None:
-    """Opens, ends and tells, by what the questions find now."""
+def settle(
+    book: Book, questions: Questions, now: dt.datetime, ours: Callable[[], bool] = lambda: True
+) -> None:
+    """Opens, ends and tells, by what the questions find now; `ours`: whether it is still this process's turn."""
     causes, asked = _ask(questions)
     entries = {(entry.kind, entry.subject): entry for entry in book.current() if entry.ended_at is None}
     over = [entry for entry in book.current() if entry.ended_at is not None]
@@ -89,8 +97,13 @@ def settle(book: Book, questions: Questions, now: dt.datetime) -> None:
     for key, entry in list(entries.items()):
         if key not in graces and entry.kind in asked and now - entry.seen_at > QUIET:
             entries[key] = replace(entry, ended_at=now)
-    current = [_told(entry, graces.get(key), now) for key, entry in entries.items()]
-    book.write(current + [_told(entry, None, now) for entry in over])
+    all_of_them = [*entries.values(), *over]
+    book.write(all_of_them)
+    for entry in all_of_them:
+        grace = graces.get((entry.kind, entry.subject)) if entry.ended_at is None else None
+        for _message_sent in _tell(entry, grace, now, ours):
+            # At once: what follows may take its time, or end with this process.
+            book.note(entry, all_of_them)
 
 
 def open_alarms() -> list[dict[str, Any]]:
@@ -145,33 +158,45 @@ def _is_another_trouble(known: Entry, cause: Cause) -> bool:
     return trouble in AT_ONCE and trouble != known.params.get("trouble")
 
 
-def _told(entry: Entry, grace: dt.timedelta | None, now: dt.datetime) -> Entry:
-    """The entry after every channel was told what it does not know yet; `grace` None: not seen just now."""
+def _tell(
+    entry: Entry, grace: dt.timedelta | None, now: dt.datetime, ours: Callable[[], bool]
+) -> Iterator[None]:
+    """Tells every channel what it does not know yet, and comes back after each with what has changed on the entry;
+    `grace` None: not seen just now."""
     state = "open" if entry.ended_at is None else "ended"
     if entry.next_try_at is not None and entry.next_try_at > now:
-        return entry
+        return
     if state == "open" and (grace is None or now - entry.opened_at < grace):
-        return entry
-    told = dict(entry.told)
-    next_try_at = None
-    for name, channel in alarm_channels.configured().items():
-        # Whoever was not told of its beginning is not told of its end.
-        if told.get(name) == state or (state == "ended" and name not in told):
-            continue
+        return
+    channels = alarm_channels.configured()
+    # Whoever was not told of its beginning is not told of its end.
+    untold = [
+        name for name in channels if entry.told.get(name) != state and (state == "open" or name in entry.told)
+    ]
+    if entry.next_try_at is not None and not untold:
+        entry.next_try_at = None
+        yield
+    failed = False
+    for name in untold:
+        if not ours():
+            return
         try:
-            channel.send(_message(entry, state))
-            told[name] = state
+            channels[name].send(_message(entry, state))
+            entry.told = {**entry.told, name: state}
         except Exception as error:
             # Their texts may hold an address with a secret in it.
             log.warning("an alarm was not told", channel=name, kind=entry.kind, error=type(error).__name__)
-            next_try_at = now + TRY_AGAIN
-    if not entry.told and state == "open" and told == entry.told and not alarm_channels.configured():
-        told["log"] = "open"
+            failed = True
+        entry.next_try_at = now + TRY_AGAIN if failed else None
+        yield
+    if state == "open" and not entry.told and not channels:
+        entry.told = {"log": "open"}
         log.error("alarm", kind=entry.kind, subject=entry.subject, **_loggable(entry))
-    if state == "ended" and told.get("log") == "open":
-        told["log"] = "ended"
+        yield
+    if state == "ended" and entry.told.get("log") == "open":
+        entry.told = {**entry.told, "log": "ended"}
         log.info("alarm over", kind=entry.kind, subject=entry.subject)
-    return replace(entry, told=told, next_try_at=next_try_at)
+        yield
 
 
 def _loggable(entry: Entry) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -477,6 +478,66 @@ def test_one_process_at_a_time_looks(monkeypatch: Any, mails: list[Any]) -> None
     assert [mail.subject for mail in mails] == ["Alarm: a portal takes nothing"]
     (shown,) = [alarm for alarm in alarms.open_alarms() if alarm["kind"] == "portal_trouble"]
     assert shown["text"] == "p.bitrix24.com: the portal's authorisation was lost: open the application there"
+
+
+@pytest.fixture
+def four(monkeypatch: Any) -> list[tuple[str, str]]:
+    """Four causes and a channel: what it was told, by subject and state."""
+    causes = [Cause(Kind.PORTAL_TROUBLE, str(number), TROUBLE.params) for number in range(4)]
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(alarms, "EVERYWHERE", [(lambda: iter(causes), {Kind.PORTAL_TROUBLE})])
+    monkeypatch.setattr(alarms, "OF_THIS_MACHINE", [])
+    channel = SimpleNamespace(send=lambda message: told.append((message.subject, message.state)))
+    monkeypatch.setattr(alarms.alarm_channels, "configured", lambda: {"slow": channel})
+    return told
+
+
+def test_while_one_process_tells_no_other_does(settings: Any, four: Any, monkeypatch: Any) -> None:
+    (channel,) = alarms.alarm_channels.configured().values()
+    send, nested = channel.send, []
+
+    def slowly(message: Any) -> None:
+        send(message)
+        settings.CLOCK_OFFSET_SECONDS += 9
+        if not nested:
+            nested.append(1)
+            alarms.check()
+            nested.clear()
+
+    channel.send = slowly
+    alarms.check()
+    assert four == [(str(number), "open") for number in range(4)]
+    # The next one asks ten seconds later, not a minute.
+    Alarm.objects.update(told={}, next_try_at=None)
+    alarms.check()
+    assert len(four) == 4
+    settings.CLOCK_OFFSET_SECONDS += alarms.EVERY
+    alarms.check()
+    assert len(four) == 8
+
+
+def test_what_was_told_before_the_process_ended_is_not_told_again(settings: Any, four: Any) -> None:
+    (channel,) = alarms.alarm_channels.configured().values()
+    send = channel.send
+
+    def dies(message: Any) -> None:
+        if len(four) == 2:
+            raise SystemExit
+        send(message)
+
+    channel.send = dies
+    with pytest.raises(SystemExit):
+        alarms.check()
+    channel.send = send
+    settings.CLOCK_OFFSET_SECONDS += 61
+    alarms.check()
+    assert sorted(four) == [(str(number), "open") for number in range(4)]
+
+
+def test_whoever_lost_the_turn_tells_no_more(four: Any) -> None:
+    turns = [True, True]
+    alarms.settle(DatabaseBook(), alarms.EVERYWHERE, db_now(), lambda: bool(turns and turns.pop()))
+    assert len(four) == 2
 
 
 def test_every_kind_has_words() -> None:
