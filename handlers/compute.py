@@ -14,7 +14,7 @@ from django.db import connection
 from handlers import claims, date_format, delivery, early, slots, units
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
-from handlers.computed import CALL_UNREADABLE, SETTING_UNREADABLE, Row, settlement_of, unreadable
+from handlers.computed import CALL_UNREADABLE, PORTAL_UNREADABLE, Row, settlement_of, unreadable
 from handlers.keeper import Keeper
 from handlers.models import Attempt
 from handlers.units import Unit
@@ -97,8 +97,14 @@ def _work_group(portal_id: int, code: str) -> bool:
         if len(rows) == units.ROWS:
             # There is more than one unit of it: another child may help.
             wake("compute")
-        portal = Portal.objects.select_related("application").get(pk=portal_id)
         unit = Unit(rows)
+        try:
+            portal = Portal.objects.select_related("application").get(pk=portal_id)
+        except SecretUnreadable:
+            log.error("a portal's secrets can't be read", portal=portal_id)
+            for claim in unit.rows():
+                unit.settle(*unreadable(claim, PORTAL_UNREADABLE))
+            return True
         keep = Keeper(
             lambda: (claims.renew(rows), robot_place.renew(slots.SECONDS)), unit.runs_long, units.RUNS_LONG
         )
@@ -127,7 +133,7 @@ def _compute_unit(portal: Portal, unit: Unit) -> bool:
             unit.settle(*unreadable(claim, CALL_UNREADABLE))
             continue
         if own_settings is None:
-            unit.settle(*unreadable(claim, SETTING_UNREADABLE))
+            unit.settle(*unreadable(claim, PORTAL_UNREADABLE))
             continue
         if not claims.start(claim):
             continue
