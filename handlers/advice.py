@@ -66,7 +66,8 @@ def what_to_do(invocation: Invocation) -> str:
         ),
         Cause.DATA_UNREADABLE: _(
             "See below what can't be read. Where it is the portal's secrets or settings, put the key that"
-            " encrypted them back into ENCRYPTION_KEYS, restart all processes, then replay. What is damaged only a backup has whole."
+            " encrypted them back into ENCRYPTION_KEYS, restart all processes, then replay. What is damaged only a"
+            " backup has whole."
         ),
     }
     if cause == Cause.OUTPUT_WRONG:
