@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='InvocationResult',
             fields=[
-                ('invocation', handlers.models.KeyOfParent(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='stored', serialize=False, to='handlers.invocation', verbose_name='call')),
+                ('invocation', handlers.models.KeyOfParent(on_delete=django.db.models.deletion.CASCADE, db_constraint=False, primary_key=True, related_name='stored', serialize=False, to='handlers.invocation', verbose_name='call')),
                 ('result', models.TextField()),
                 ('lines', models.TextField(blank=True, default='')),
             ],
