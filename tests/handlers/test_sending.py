@@ -13,7 +13,9 @@ from handlers.models import Attempt, Invocation, InvocationResult, ReceivedCall,
 from handlers.sending import send_one
 from handlers.settle import SENDS_MAX
 from portals import lease
+from portals.client import PortalClient
 from portals.clock import db_now
+from portals.errors import UnknownAnswer
 from portals.models import Bucket, Portal
 from tests.handlers.rig import Rig
 from tests.handlers.test_way import arrived, finished, later
@@ -252,3 +254,29 @@ def test_s7_402_beside_results_that_are_taken_is_tried_again_in_a_minute(
     rig.work()
     for number in numbers:
         finished(rig, number)
+
+
+def test_a_result_that_breaks_the_answer_to_its_whole_request_ends_up_alone(
+    rig: Rig, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.robot()
+    # Of those that come back at the same moments (by their numbers), there are others.
+    for _ in range(34):
+        rig.run()
+    arrived(34)
+    computed(rig)
+    poison = f"r{Invocation.objects.order_by('id')[3].pk}"
+    batch = PortalClient.batch
+
+    def broken(client: PortalClient, commands: dict[str, Any]) -> Any:
+        if poison in commands:
+            raise UnknownAnswer("no_json", "The answer is no JSON.", 502)
+        return batch(client, commands)
+
+    monkeypatch.setattr(PortalClient, "batch", broken)
+    for _ in range(12):
+        rig.work()
+        later(70, settings, rig)
+    left = Invocation.objects.exclude(state="delivered")
+    assert [f"r{row.pk}" for row in left] == [poison]
+    assert Invocation.objects.filter(state="delivered").count() == 33
