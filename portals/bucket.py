@@ -25,6 +25,8 @@ RESERVED = 2.0
 _FIRST_BLOCK, _LONGEST_BLOCK = 1.0, 60.0
 # A block this soon after the last one is twice as long.
 _SOON = 60.0
+# SQLite's clock has whole milliseconds: both ends of a wait are rounded by up to one.
+_TICK = 0.002
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def take(member_id: str, *, cost: float = 1, person: bool = False) -> float:
         _make(member_id)
         return take(member_id, cost=cost, person=person)
     over, blocked, rate = row
-    return max(over / (rate * _SLOWER), blocked or 0.0, 0.01)
+    return max(over / (rate * _SLOWER) + _TICK, blocked or 0.0, 0.01)
 
 
 def report_limited(member_id: str, seconds: float | None = None) -> None:
