@@ -15,7 +15,6 @@ from handlers import claims, date_format, delivery, early, slots, units
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.computed import CALL_UNREADABLE, PORTAL_UNREADABLE, Row, settlement_of, unreadable
-from handlers.keeper import Keeper
 from handlers.models import Attempt
 from handlers.units import Unit
 from portals import stopping
@@ -23,6 +22,7 @@ from portals.client import PortalClient
 from portals.clock import db_now, now_sql
 from portals.crypto import SecretUnreadable
 from portals.failpoint import failpoint
+from portals.keeper import Keeper, kept
 from portals.models import Portal
 from portals.wake import wake
 from robots.job import Job
@@ -45,7 +45,7 @@ def work() -> None:
     place = slots.take_computing()
     if place is None:
         return
-    with slots.kept(place) as ours:
+    with kept(place) as ours:
         try:
             _work_in_turn(ours)
         except RunnerUnavailable:

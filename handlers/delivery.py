@@ -17,6 +17,7 @@ from handlers.sending import LEASE, send_one
 from portals import bucket, lease, stopping, trouble
 from portals.clock import after_sql, now_sql
 from portals.crypto import SecretUnreadable
+from portals.keeper import kept
 from portals.models import Portal
 from portals.wake import wake
 
@@ -36,7 +37,7 @@ def work() -> None:
     if place is None:
         return
     waited = 0.0
-    with slots.kept(place) as ours:
+    with kept(place) as ours:
         while ours() and not stopping.asked():
             soonest = _round()
             if soonest is None or waited > _NAPS:

@@ -17,7 +17,6 @@ from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.computed import RESULT_UNREADABLE
 from handlers.due import wake_when_due
-from handlers.keeper import Keeper
 from handlers.models import Cause, Sending
 from handlers.outgoing import Outgoing, Request, arrange, load
 from portals import trouble
@@ -34,6 +33,7 @@ from portals.errors import (
     UnknownAnswer,
 )
 from portals.failpoint import failpoint
+from portals.keeper import Keeper
 from portals.lease import Held
 from portals.models import Portal
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 import os
 import random
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from django.conf import settings
 
-from handlers.keeper import Keeper
 from portals import lease
+from portals.keeper import PLACE_SECONDS
 from portals.lease import Held
 
-SECONDS = 20.0
+SECONDS = PLACE_SECONDS
 
 
 def _worker() -> str:
@@ -48,25 +45,6 @@ def take_delivering() -> Held | None:
 def take_robot(portal_id: int, code: str) -> Held | None:
     """A place for one portal's one robot: half of the computing children, rounded up."""
     return _take(f"robot:{_worker()}:{portal_id}:{code}"[:190], -(-computing() // 2))
-
-
-@contextmanager
-def kept(place: Held) -> Iterator[Callable[[], bool]]:
-    """Keeps the place through work of any length and gives it back in the end; tells whether it is still ours.
-
-    The place counts a child, so it lasts as long as the child is at work, whatever that waits for.
-    """
-    lost = threading.Event()
-
-    def renew() -> None:
-        if not place.renew(SECONDS):
-            lost.set()
-
-    try:
-        with Keeper(renew):
-            yield lambda: not lost.is_set()
-    finally:
-        place.release()
 
 
 def _take(name: str, places: int) -> Held | None:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from portals import lease, stopping, wake
 from portals.clock import db_now
+from portals.keeper import PLACE_SECONDS, kept
 from portals.models import Lease, Portal
 from robots.drift import check_portal
 from robots.models import Push, PushItem, Registration, RobotVersion
@@ -34,8 +35,6 @@ OPEN = (State.WAITING, State.WORKING)
 GRACE = dt.timedelta(seconds=30)
 # What ends its process each time must not do so for ever.
 MAX_TRIES = 5
-# A place is renewed between portals; a portal that limits us may keep it for some minutes.
-PLACE_SECONDS = 900.0
 
 
 def work() -> int:
@@ -46,17 +45,13 @@ def work() -> int:
     place = take_place()
     if place is None:
         return asked
-    try:
-        while not stopping.asked() and (item := _claim()) is not None:
+    with kept(place) as ours:
+        while ours() and not stopping.asked() and (item := _claim()) is not None:
             if claimable().exists():
                 # There is more than one child's work: another may help.
                 wake.wake("push")
             carry_out(item)
             asked += 1
-            if not place.renew(PLACE_SECONDS):
-                break
-    finally:
-        place.release()
     return asked
 
 

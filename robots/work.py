@@ -8,6 +8,7 @@ from django.db.models import F, Max, Min
 
 from portals import stopping, wake
 from portals.clock import db_now
+from portals.keeper import kept
 from portals.models import Portal
 from robots import push_queue
 from robots.models import Registration
@@ -31,17 +32,13 @@ def push_due() -> int:
     asked: set[int] = set()
     if _next_due(asked) is None or (place := push_queue.take_place(background=True)) is None:
         return 0
-    try:
-        while not stopping.asked() and (portal := _next_due(asked)) is not None:
+    with kept(place) as ours:
+        while ours() and not stopping.asked() and (portal := _next_due(asked)) is not None:
             asked.add(portal.pk)
             _push_due(portal)
             if push_queue.claimable().exists():
                 wake.wake("push")
                 break
-            if not place.renew(push_queue.PLACE_SECONDS):
-                break
-    finally:
-        place.release()
     return len(asked)
 
 

@@ -12,8 +12,8 @@ from django.db import connections
 
 from handlers import outgoing, units
 from handlers.claims import Claim
-from handlers.keeper import Keeper
 from handlers.models import Invocation, InvocationResult
+from portals.keeper import Keeper
 from portals.models import Portal
 from robots.models import RobotVersion
 from tests.handlers.calls import post

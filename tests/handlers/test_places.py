@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from handlers import compute, delivery, keeper, slots
+from handlers import compute, delivery, slots
+from portals import keeper
 from portals.clock import db_now
 from portals.models import Lease, Portal
 from robots.models import RobotVersion
@@ -71,7 +72,7 @@ def test_a_sender_keeps_its_place_while_a_portal_is_silent(
 @pytest.mark.parametrize("take", [slots.take_computing, slots.take_delivering])
 def test_a_place_that_another_has_is_ours_no_longer(db: None, take: Callable[[], Any]) -> None:
     place = take()
-    with slots.kept(place) as ours:
+    with keeper.kept(place) as ours:
         assert ours()
         Lease.objects.filter(name=place.name).update(until=db_now(), fence=place.fence + 1, owner="another")
         until(lambda: not ours(), "that it was overtaken is seen")

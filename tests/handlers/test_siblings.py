@@ -11,9 +11,9 @@ import pytest
 from django.db import connection
 
 from handlers import claims, compute, delivery, units
-from handlers.keeper import Keeper
 from handlers.models import Attempt, Invocation
 from portals.clock import db_now
+from portals.keeper import Keeper
 from portals.models import Portal
 from robots.job import Outcome
 from robots.models import RobotVersion

@@ -399,3 +399,10 @@ def test_the_command_is_recorded_too_under_the_name_of_who_runs_it(
         ["done", "done"],
     )
     assert push.ended_at is not None
+
+
+def test_a_place_of_a_child_that_was_killed_comes_free_soon(db: None) -> None:
+    held = push_queue.take_place(background=True)
+    assert held is not None
+    # A killed child renews it no more; one that lives does so by a thread (portals/keeper.py).
+    assert Lease.objects.get(name=held.name).until <= db_now() + dt.timedelta(seconds=20)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import structlog
 from django.db import connections
 
+from portals.lease import Held
+
 log = structlog.get_logger(__name__)
 
 EVERY = 5.0
+# A place outlives by so much a child that was killed.
+PLACE_SECONDS = 20.0
 
 
 class Keeper:
@@ -55,3 +60,22 @@ class Keeper:
             # to ask for it makes it, and what Django makes of it is garbage in a circle.
             for used in connections.all(initialized_only=True):
                 used.close()
+
+
+@contextmanager
+def kept(place: Held) -> Iterator[Callable[[], bool]]:
+    """Keeps the place through work of any length and gives it back in the end; tells whether it is still ours.
+
+    The place counts a child, so it lasts as long as the child is at work, whatever that waits for.
+    """
+    lost = threading.Event()
+
+    def renew() -> None:
+        if not place.renew(PLACE_SECONDS):
+            lost.set()
+
+    try:
+        with Keeper(renew):
+            yield lambda: not lost.is_set()
+    finally:
+        place.release()
