@@ -137,6 +137,7 @@ class PortalClient:
             raise
         except Passes as error:
             self._obey(error, method)
+            self._lives(error)
             raise
         except CommandRefused as error:
             # It answered; that one command is refused.
@@ -207,6 +208,15 @@ class PortalClient:
             error.retry_after = max(bucket.snapshot(self.portal.member_id).blocked_for, 0.5)
         elif code == "operation_time_limit":
             error.retry_after = operating.block(self.portal.member_id, self.portal.application_id, method)
+
+    def _lives(self, error: Passes) -> None:
+        """That it can't now is an answer: it is not silent, and is asked again when it says, not in a minute."""
+        if not self.portal.trouble or error.status is None or isinstance(error, errors.UnknownAnswer):
+            return
+        if self.portal.trouble == Portal.Trouble.UNREACHABLE:
+            trouble.clear(self.portal)
+        else:
+            trouble.ask_in(self.portal.pk, error.retry_after)
 
     def _learn_of_batch(self, commands: Commands, read: BatchAnswer, times: dict[str, Any]) -> None:
         portal = self.portal

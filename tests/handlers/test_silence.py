@@ -155,3 +155,16 @@ def test_an_answer_between_begins_the_count_anew(silent: Silent, settings: Any) 
     Sending.objects.create(portal=silent.portal, started_at=db_now(), outcome=Sending.Outcome.PASSES)
     silent.deliver()
     assert silent.portal.trouble == Portal.Trouble.UNREACHABLE
+
+
+def test_one_that_says_it_cannot_now_is_silent_no_more(silent: Silent, settings: Any) -> None:
+    silent.call()
+    falls_silent(silent, settings)
+    silent.answer = (503, {"error": "QUERY_LIMIT_EXCEEDED", "error_description": "Too many requests"}, {})
+    later(settings, 61)
+    assert silent.deliver() == ["app.info"]
+    assert silent.portal.trouble == ""
+    silent.well = True
+    later(settings, 2)
+    assert silent.deliver() == ["batch"]
+    assert Invocation.objects.get().state == "delivered"
