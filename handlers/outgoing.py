@@ -105,10 +105,11 @@ def arrange(rows: list[Outgoing], room: int) -> Request:
 
 def _together(row: Outgoing, room: int) -> int:
     """How many rows may share a request with it. One command may break the answer to a whole request, and nobody
-    says which: rows whose answer was lost go with ever fewer others, until it is alone."""
+    says which: rows whose answer was lost time and again go with ever fewer others, until it is alone. Not sooner:
+    on a portal that answers badly, every request more is one more that may be limited."""
     if row.invocation.confirmation != Confirmation.MAYBE:
         return room
-    return max(1, room >> (2 * row.invocation.sends))
+    return max(1, room >> max(row.invocation.sends - 2, 0))
 
 
 def _outgoing(claim: Claim, invocation: Any) -> Outgoing:

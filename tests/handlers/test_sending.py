@@ -276,7 +276,7 @@ def test_a_result_that_breaks_the_answer_to_its_whole_request_ends_up_alone(
     monkeypatch.setattr(PortalClient, "batch", broken)
     for _ in range(12):
         rig.work()
-        later(70, settings, rig)
+        later(310, settings, rig)
     left = Invocation.objects.exclude(state="delivered")
     assert [f"r{row.pk}" for row in left] == [poison]
     assert Invocation.objects.filter(state="delivered").count() == 33
