@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handlers.claims import Claim
-from handlers.models import Cause, Confirmation, Invocation
+from handlers.models import Cause, Invocation
 from portals.crypto import SecretUnreadable, decrypt
 from portals.php_query import can_batch
 
@@ -84,32 +84,19 @@ def arrange(rows: list[Outgoing], room: int) -> Request:
         return Request(rows[:1], rows[1:], alone=True)
     request = Request()
     used = size = 0
-    together = room
     for row in rows:
-        fewest = min(together, _together(row, room))
         if (
             row.alone
-            or len(request.rows) >= fewest
             or used + len(row.commands) > max(room, len(row.commands))
             or size + row.size > BATCH_BYTES
         ):
             request.back.append(row)
             continue
         request.rows.append(row)
-        together = fewest
         used += len(row.commands)
         size += row.size
     request.rows.sort(key=lambda row: row.claim.id)
     return request
-
-
-def _together(row: Outgoing, room: int) -> int:
-    """How many rows may share a request with it. One command may break the answer to a whole request, and nobody
-    says which: rows whose answer was lost time and again go with ever fewer others, until it is alone. Not sooner:
-    on a portal that answers badly, every request more is one more that may be limited."""
-    if row.invocation.confirmation != Confirmation.MAYBE:
-        return room
-    return max(1, room >> max(row.invocation.sends - 2, 0))
 
 
 def _outgoing(claim: Claim, invocation: Any) -> Outgoing:

@@ -127,9 +127,13 @@ def unreadable(claim: Claim, cause: str) -> Settlement:
 
 
 def _growing(row: Outgoing, seconds: float) -> float:
-    """Back-off by the number of sends, spread by the row's id so that rows do not come back together."""
+    """Back-off by the number of sends, spread by the row's number so that rows do not come back together.
+
+    One command may break the answer to its whole request, and nobody says which. Of a full batch no two rows have
+    the same spread, so that the longer it goes on, the fewer go with it.
+    """
     factor = min(2 ** min(row.invocation.sends, 6), 60)
-    return min(max(seconds, 1.0) * factor, 300.0) * (1 + (row.claim.id % 16) / 64)
+    return min(max(seconds, 1.0) * factor, 300.0) * (1 + (row.claim.id % 64) / 256)
 
 
 def _of(row: Outgoing, was: str, state: str, cause: str = "", **more: Any) -> Settlement:
