@@ -22,7 +22,7 @@ from portals.client import PortalClient
 from portals.clock import db_now, now_sql
 from portals.crypto import SecretUnreadable
 from portals.failpoint import failpoint
-from portals.keeper import Keeper, kept
+from portals.keeper import PLACE_SECONDS, Keeper, kept
 from portals.models import Portal
 from portals.wake import wake
 from robots.job import Job
@@ -106,7 +106,7 @@ def _work_group(portal_id: int, code: str) -> bool:
                 unit.settle(*unreadable(claim, PORTAL_UNREADABLE))
             return True
         keep = Keeper(
-            lambda: (claims.renew(rows), robot_place.renew(slots.SECONDS)), unit.runs_long, units.RUNS_LONG
+            lambda: (claims.renew(rows), robot_place.renew(PLACE_SECONDS)), unit.runs_long, units.RUNS_LONG
         )
         with keep:
             ready = _compute_unit(portal, unit)

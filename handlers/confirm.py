@@ -85,6 +85,7 @@ def read(
         verdict.settlements = [_unanswered(row, now) for row in look.rows]
         return verdict
     verdict.instances = seen.instances
+    portal_now = portal_now or now + dt.timedelta(seconds=portal.clock_ahead)
     for row in look.rows:
         found = seen.listed.get(row.workflow_id)
         if row.confirmation == Confirmation.CONFIRMED:
@@ -93,15 +94,7 @@ def read(
                 # By the repeat: the first one was lost.
                 verdict.delay = early.lengthened(portal.send_delay)
             continue
-        _read_row(
-            portal,
-            row,
-            found,
-            seen.trusted,
-            now,
-            portal_now or now + dt.timedelta(seconds=portal.clock_ahead),
-            verdict,
-        )
+        _read_row(portal, row, found, seen.trusted, now, portal_now, verdict)
     return verdict
 
 

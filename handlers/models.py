@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 # A room's models are found here, wherever they are written, and so are their states.
@@ -119,18 +119,6 @@ class _Narrow(models.Manager["Invocation"]):
         return super().get_queryset().defer("event_token", "call")
 
 
-class _Whole(models.Manager["Invocation"]):
-    """With what came and its token: for those who work on it."""
-
-    def with_result(self) -> models.QuerySet[Any]:
-        """Each with `stored_result` and `stored_lines`, None where it has none yet.
-
-        As columns of the row: a result read as an object of its own and its row point at each other, and only
-        the collector would free them.
-        """
-        return self.annotate(stored_result=F("stored__result"), stored_lines=F("stored__lines"))
-
-
 class Invocation(ReceivedCall):
     """One run of one call: (portal, token, run). Only `handlers/claims.py` writes state, lease and fence."""
 
@@ -193,7 +181,8 @@ class Invocation(ReceivedCall):
     revision = models.CharField(_("code revision"), max_length=40, blank=True, default="")
 
     objects: ClassVar[_Narrow] = _Narrow()
-    whole: ClassVar[_Whole] = _Whole()
+    # With what came and its token: for those who work on it.
+    whole: ClassVar[models.Manager[Invocation]] = models.Manager()
 
     class Meta:
         verbose_name = _("call")

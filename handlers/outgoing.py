@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import F
+
 from handlers.claims import Claim
 from handlers.models import Cause, Invocation
 from portals.crypto import SecretUnreadable, decrypt
@@ -56,7 +58,12 @@ class Request:
 
 def load(claimed: list[Claim]) -> tuple[list[Outgoing], list[tuple[Claim, Cause]]]:
     """(the rows, the most urgent first; those of which nothing can be sent, and why)."""
-    found = Invocation.whole.with_result().select_related("sending").in_bulk([claim.id for claim in claimed])
+    # As columns of the row: a result read as an object of its own and its row point at each other, and only the
+    # collector would free them.
+    whole = Invocation.whole.select_related("sending").annotate(
+        stored_result=F("stored__result"), stored_lines=F("stored__lines")
+    )
+    found = whole.in_bulk([claim.id for claim in claimed])
     rows: list[Outgoing] = []
     unreadable: list[tuple[Claim, Cause]] = []
     for claim in claimed:

@@ -16,8 +16,6 @@ from portals import lease
 from portals.keeper import PLACE_SECONDS
 from portals.lease import Held
 
-SECONDS = PLACE_SECONDS
-
 
 def _worker() -> str:
     """This worker process: its children share a parent."""
@@ -49,7 +47,7 @@ def take_robot(portal_id: int, code: str) -> Held | None:
 
 def _take(name: str, places: int) -> Held | None:
     for place in random.sample(range(places), places):
-        held = lease.take(f"{name}:{place}", SECONDS)
+        held = lease.take(f"{name}:{place}", PLACE_SECONDS)
         if held is not None:
             return held
     return None

@@ -258,16 +258,22 @@ def test_at_most_a_third_of_the_children_push(lab: PortalLab, settings: Any) -> 
     assert push_queue.work() == 1
 
 
-def test_silent_portals_that_are_due_leave_children_to_calls_and_a_place_to_people(
-    make_portal: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.WORKER_CONCURRENCY = 6
+def two_due(make_portal: Any) -> list[PortalLab]:
+    """Two portals of one application that hold a robot, and are due again."""
     labs = [make_portal()]
     labs.append(make_portal(labs[0].application))
     labs[0].robot("discount")
     for lab in labs:
         push_portal(lab.portal)
     Registration.objects.update(due_at=db_now())
+    return labs
+
+
+def test_silent_portals_that_are_due_leave_children_to_calls_and_a_place_to_people(
+    make_portal: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.WORKER_CONCURRENCY = 6
+    two_due(make_portal)
     seen: list[int] = []
 
     def silent(portal: Portal, person: bool) -> PortalResult:
@@ -288,12 +294,7 @@ def test_silent_portals_that_are_due_leave_children_to_calls_and_a_place_to_peop
 def test_the_background_gives_way_to_what_people_order(
     make_portal: Any, woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labs = [make_portal()]
-    labs.append(make_portal(labs[0].application))
-    labs[0].robot("discount")
-    for lab in labs:
-        push_portal(lab.portal)
-    Registration.objects.update(due_at=db_now())
+    labs = two_due(make_portal)
     labs[0].robot("phone")
     woken.clear()
 

@@ -133,10 +133,10 @@ class Command(BaseCommand):
 
     def _show_plan(self, portal: Portal, codes: list[str] | None, adopt: list[str]) -> int:
         rows = planning.registrations_of(portal)
-        latest = self.latest.setdefault(portal.application_id, {})
-        if not latest:
-            latest.update(planning.latest_versions(portal.application_id))
-        wishes = planning.wishes_of_person(portal, codes, rows=rows, latest=latest)
+        application = portal.application_id
+        if application not in self.latest:
+            self.latest[application] = planning.latest_versions(application)
+        wishes = planning.wishes_of_person(portal, codes, rows=rows, latest=self.latest[application])
         try:
             holding = look(PortalClient(portal, person=True))
         except errors.RestError as error:
