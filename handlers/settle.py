@@ -22,6 +22,7 @@ REPEAT_AFTER = 310.0
 # Refusals of unknown meaning are tried this often before a person must look.
 SENDS_MAX = 8
 _GONE = {"404", "499"}
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def taken(row: Outgoing, portal: Portal, now: dt.datetime, look_after: float | None = None) -> Settlement:
@@ -127,13 +128,15 @@ def unreadable(claim: Claim, cause: str) -> Settlement:
 
 
 def _growing(row: Outgoing, seconds: float) -> float:
-    """Back-off by the number of sends, spread by the row's number so that rows do not come back together.
+    """Back-off by the number of sends, up to twice as long by the row's number, so that rows do not come back together.
 
-    One command may break the answer to its whole request, and nobody says which. Of a full batch no two rows have
-    the same spread, so that the longer it goes on, the fewer go with it.
+    One command may break the answer to its whole request, and nobody says which: its neighbours must get away from
+    it. The golden ratio keeps any two numbers apart, however they were dealt out, and with the number of sends no
+    two rows are neighbours for ever.
     """
-    factor = min(2 ** min(row.invocation.sends, 6), 60)
-    return min(max(seconds, 1.0) * factor, 300.0) * (1 + (row.claim.id % 64) / 256)
+    sends = row.invocation.sends
+    factor = min(2 ** min(sends, 6), 60)
+    return min(max(seconds, 1.0) * factor, 300.0) * (1 + row.claim.id * (sends + 1) * _GOLDEN % 1)
 
 
 def _of(row: Outgoing, was: str, state: str, cause: str = "", **more: Any) -> Settlement:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from handlers import compute, sending, timeline
+from handlers import compute, sending, settle, timeline
+from handlers.claims import Claim
 from handlers.models import Attempt, Invocation, InvocationResult, ReceivedCall, Sending
+from handlers.outgoing import Outgoing
 from handlers.sending import send_one
 from handlers.settle import SENDS_MAX
 from portals import lease
@@ -256,11 +259,30 @@ def test_s7_402_beside_results_that_are_taken_is_tried_again_in_a_minute(
         finished(rig, number)
 
 
+@pytest.mark.parametrize("portals", [1, 2, 3, 13, 16, 64, 100])
+def test_rows_that_fail_together_do_not_come_back_together(portals: int) -> None:
+    """However many portals the numbers of a burst were dealt out to."""
+
+    def delays(number: int) -> list[float]:
+        invocation = Invocation()
+        row = Outgoing(Claim(51_100 + number * portals, 1), invocation, {}, 0, False)
+        found = []
+        for sends in range(6):
+            invocation.sends = sends
+            settlement, _ = settle.whole(row, UnknownAnswer("no_json", "The answer is no JSON.", 502))
+            assert settlement.delay is not None
+            found.append(settlement.delay)
+        return found
+
+    rows = [delays(number) for number in range(50)]
+    for one, other in itertools.combinations(rows, 2):
+        assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 0.2
+
+
 def test_a_result_that_breaks_the_answer_to_its_whole_request_ends_up_alone(
     rig: Rig, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.robot()
-    # More than could come back apart by sixteenths.
     for _ in range(34):
         rig.run()
     arrived(34)
@@ -274,9 +296,9 @@ def test_a_result_that_breaks_the_answer_to_its_whole_request_ends_up_alone(
         return batch(client, commands)
 
     monkeypatch.setattr(PortalClient, "batch", broken)
-    for _ in range(50):
+    for _ in range(90):
         rig.work()
-        later(4, settings, rig)
+        later(1, settings, rig)
     left = Invocation.objects.exclude(state="delivered")
     assert [f"r{row.pk}" for row in left] == [poison]
     assert Invocation.objects.filter(state="delivered").count() == 33
