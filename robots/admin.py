@@ -93,7 +93,7 @@ class RobotVersionAdmin(ReadOnlyAdmin):
         found = verdict(before, version)
         judged = badge(WARN, _("breaking")) if found.breaking else badge(OK, _("compatible"))
         reasons = format_html_join("", "<li>{}</li>", ((reason,) for reason in found.reasons))
-        changes = diff(load(before.payload_text), load(version.payload_text))
+        changes = diff(before.payload_text, version.payload_text)
         lines = format_html_join("", "<li><code>{}</code></li>", ((str(change),) for change in changes))
         if before.compute != version.compute:
             lines += format_html("<li>{}</li>", _("It computes otherwise."))

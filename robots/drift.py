@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -57,7 +58,7 @@ class Difference:
     code: str
     kind: str
     why: str = ""
-    changes: list[Change] = field(default_factory=list)
+    changes: Sequence[Change] = ()
     reason: str = ""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,9 @@ from robots.models import RobotVersion
 from robots.property_map import property_map
 
 Payload = dict[str, Any]
+
+# A plan for a hundred portals meets the same few payloads on each of them.
+_REMEMBERED = 256
 
 SUBSCRIPTIONS = {"wait": "Y", "no_wait": "N"}
 # What takes a field away that a portal holds (§5). Maps are cleared in a JSON body only: no batch can say it.
@@ -74,8 +78,12 @@ def handler_url(application: Application, version: RobotVersion) -> str:
     return f"{settings.PUBLIC_URL}/b24/{application.slug}/handler/?v={version.pk}"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def load(text: str) -> Payload | None:
-    """A stored payload (`RobotVersion.payload_text`, `Registration.pushed_text`); None where it is empty."""
+    """A stored payload (`RobotVersion.payload_text`, `Registration.pushed_text`); None where it is empty.
+
+    One for all who ask: it is read, never changed.
+    """
     return json.loads(text) if text else None
 
 
@@ -84,16 +92,21 @@ def dump(payload: Payload) -> str:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
 
 
-def for_portal(version: RobotVersion, portal: Portal) -> Payload:
-    """The whole payload of a version for one portal."""
+def for_portal(version: RobotVersion, portal: Portal) -> str:
+    """The whole payload of a version for one portal, as it is stored when the portal took it."""
+    return _for_portal(version.payload_text, handler_url(portal.application, version), portal.language)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _for_portal(text: str, handler: str, language: str) -> str:
     payload: Payload = {}
-    for name, value in (load(version.payload_text) or {}).items():
+    for name, value in (load(text) or {}).items():
         payload[name] = value
         if name == "CODE":
-            payload["HANDLER"] = handler_url(portal.application, version)
+            payload["HANDLER"] = handler
         elif name in ("PROPERTIES", "RETURN_PROPERTIES"):
-            payload[name] = {key: _titled(item, portal.language) for key, item in value.items()}
-    return payload
+            payload[name] = {key: _titled(item, language) for key, item in value.items()}
+    return dump(payload)
 
 
 def _titled(item: dict[str, Any], language: str) -> dict[str, Any]:
@@ -155,9 +168,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
-def diff(old: Payload | None, new: Payload | None) -> list[Change]:
-    """Field by field what differs, a property's fields each for itself; a changed order of properties too."""
-    return list(_diff("", old or {}, new or {}))
+@lru_cache(maxsize=_REMEMBERED)
+def diff(old: str, new: str) -> tuple[Change, ...]:
+    """Field by field what differs between two stored payloads ("": none), a property's fields each for itself; a
+    changed order of properties too."""
+    return tuple(_diff("", load(old) or {}, load(new) or {}))
 
 
 def _diff(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

@@ -7,7 +7,7 @@ portal took, and with the codes it was seen to hold. What it holds beyond that c
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from portals.models import Portal
 from robots.look import Holding, owns
 from robots.models import Kind, Registration, Robot, RobotVersion
-from robots.payload import Change, Payload, diff, dump, for_portal, load, loses_subscription
+from robots.payload import Change, Payload, diff, for_portal, load, loses_subscription
 
 
 class Action(StrEnum):
@@ -55,7 +55,7 @@ class Step:
     there: str = ""
     old: Payload | None = None
     new: Payload | None = None
-    changes: list[Change] = field(default_factory=list)
+    changes: Sequence[Change] = ()
     why: str = ""
     # Whether our record made the code ours before this push tried anything; what it said of a try then.
     owned: bool = False
@@ -83,32 +83,43 @@ class PortalPlan:
         return [step for step in self.steps if step.action in CHANGING]
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An application's robots, removed ones too, by code; the latest published version of each by robot id."""
+
+    robots: list[Robot]
+    latest: dict[int, RobotVersion]
+
+
+def published(application_id: int) -> Published:
+    robots = list(Robot.objects.filter(application_id=application_id).order_by("code"))
+    return Published(robots, latest_versions(application_id))
+
+
 def wishes_of_person(
     portal: Portal,
     codes: Collection[str] | None = None,
     versions: Mapping[int, RobotVersion] | None = None,
     rows: Iterable[Registration] | None = None,
-    latest: Mapping[int, RobotVersion] | None = None,
+    catalog: Published | None = None,
 ) -> list[Wish]:
     """What a person's push wants: of every robot of the application (or of those with `codes`) the latest
     published version, or the one `versions` gives by robot id; of a removed one its absence.
 
-    `rows` (`registrations_of`) and `latest` (`latest_versions`) where the caller has read them already.
+    `rows` (`registrations_of`) and `catalog` (`published`) where the caller has read them already.
     """
-    robots = Robot.objects.filter(application_id=portal.application_id).order_by("code")
-    if codes is not None:
-        robots = robots.filter(code__in=codes)
     held = {row.robot_id: row for row in (registrations_of(portal) if rows is None else rows)}
-    if latest is None:
-        latest = latest_versions(portal.application_id)
+    catalog = catalog or published(portal.application_id)
     wishes = []
-    for robot in robots:
+    for robot in catalog.robots:
+        if codes is not None and robot.code not in codes:
+            continue
         registration = held.get(robot.pk)
         if robot.removed_at is not None:
             if registration is not None:
                 wishes.append(Wish(robot, None, registration))
             continue
-        version = (versions or {}).get(robot.pk) or latest.get(robot.pk)
+        version = (versions or {}).get(robot.pk) or catalog.latest.get(robot.pk)
         why = "" if version else _("It was never published; publish it first.")
         wishes.append(Wish(robot, version, registration, why))
     return wishes
@@ -119,10 +130,20 @@ def wishes_recorded(registrations: Iterable[Registration]) -> list[Wish]:
     return [Wish(row.robot, row.wanted_version, row) for row in registrations]
 
 
-def registrations_of(portal: Portal) -> list[Registration]:
-    """The portal's registrations with robot and wanted version, by code."""
-    rows = Registration.objects.filter(portal=portal).select_related("robot", "wanted_version")
-    return list(rows.order_by("robot__code"))
+def registrations_of(portal: Portal, robots: Iterable[Robot] | None = None) -> list[Registration]:
+    """The portal's registrations with robot and wanted version, by code.
+
+    `robots` where the caller has read them already: then the rows alone are read, without what is wanted.
+    """
+    rows = Registration.objects.filter(portal=portal)
+    if robots is None:
+        return list(rows.select_related("robot", "wanted_version").order_by("robot__code"))
+    known = {robot.pk: robot for robot in robots}
+    found = list(rows.order_by())
+    for row in found:
+        if row.robot_id in known:
+            row.robot = known[row.robot_id]
+    return sorted(found, key=lambda row: row.robot.code)
 
 
 def latest_versions(application_id: int) -> dict[int, RobotVersion]:
@@ -155,21 +176,23 @@ def _step(portal: Portal, wish: Wish, holding: Holding, adopting: bool) -> Step:
         if wish.why:
             return Step(wish, Action.NOTHING, there, why=wish.why)
         if there and ours:
-            return Step(wish, Action.DELETE, there, old=_known(portal, wish.registration, there))
+            return Step(wish, Action.DELETE, there, old=load(_known(portal, wish.registration, there)))
         why = _("The portal holds this code, but not from us; it stays.") if there else ""
         return Step(wish, Action.NOTHING, there, why=why)
     if not holding.allows(wish.version.kind):
         return Step(wish, Action.REFUSED, there, why=plan_sentence(wish.version.kind))
-    new = for_portal(wish.version, portal)
+    text = for_portal(wish.version, portal)
+    new = load(text) or {}
     if not there:
-        return Step(wish, Action.ADD, "", None, new, diff(None, new))
+        return Step(wish, Action.ADD, "", None, new, diff("", text))
     if not ours:
         why = _("The portal holds this code as a %(kind)s that we never pushed there. Adopt it, or leave it.")
-        return Step(wish, Action.FOREIGN, there, None, new, diff(None, new), why % {"kind": there})
-    old = _known(portal, wish.registration, there)
-    if old is not None and there == wish.version.kind and dump(old) == dump(new):
+        return Step(wish, Action.FOREIGN, there, None, new, diff("", text), why % {"kind": there})
+    known = _known(portal, wish.registration, there)
+    old = load(known)
+    if known == text and there == wish.version.kind:
         return Step(wish, Action.NOTHING, there, old, new)
-    changes = diff(old, new)
+    changes = diff(known, text)
     adopted = ""
     if not owns(wish.registration, there):
         adopted = _("Adopted: every field is set or cleared, and the handler moves here.")
@@ -183,13 +206,13 @@ def _step(portal: Portal, wish: Wish, holding: Holding, adopting: bool) -> Step:
     return Step(wish, Action.UPDATE, there, old, new, changes, why)
 
 
-def _known(portal: Portal, registration: Registration | None, there: str) -> Payload | None:
-    """What the portal surely holds; None after a new installation, an unfinished try, an adoption or a restore."""
+def _known(portal: Portal, registration: Registration | None, there: str) -> str:
+    """What the portal surely holds; "" after a new installation, an unfinished try, an adoption or a restore."""
     if registration is None or registration.pushed_kind != there or registration.tried_at is not None:
-        return None
+        return ""
     if registration.installation != portal.installation:
-        return None
-    return load(registration.pushed_text)
+        return ""
+    return registration.pushed_text
 
 
 def _replaced_because(wish: Wish, there: str, old: Payload | None, new: Payload) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from robots.look import Holding
 from robots.models import Registration
-from robots.payload import dump, for_portal
+from robots.payload import for_portal
 from robots.plan import Action, Step, Wish, counts, latest_versions, make_plan
 from tests.factories import NOW, PortalFactory, RegistrationFactory, RobotFactory, RobotVersionFactory
 
@@ -21,8 +21,8 @@ def holding(robots: set[str] | None = None, activities: set[str] | None = None) 
 
 def pushed(**fields: Any) -> Registration:
     row: Registration = RegistrationFactory()
-    payload = for_portal(row.wanted_version, row.portal)
-    row.pushed_version, row.pushed_kind, row.pushed_text = row.wanted_version, "robot", dump(payload)
+    row.pushed_version, row.pushed_kind = row.wanted_version, "robot"
+    row.pushed_text = for_portal(row.wanted_version, row.portal)
     row.installation = row.portal.installation
     for name, value in fields.items():
         setattr(row, name, value)

@@ -16,7 +16,7 @@ from portals.standing import what_to_do
 from robots import plan as planning
 from robots.chosen import COULD_NOT, PENDING, check_codes, portals_named
 from robots.look import look, record
-from robots.models import Push, RobotVersion
+from robots.models import Push
 from robots.plan import CHANGING, Action, PortalPlan, Step
 from robots.push import push_portal
 from robots.push_order import begin
@@ -46,7 +46,7 @@ class Command(BaseCommand):
     by = ""
     push: Push | None = None
     # Of a dry run, by application: a hundred portals are shown what is published at one moment.
-    latest: dict[int, dict[int, RobotVersion]]
+    published: dict[int, planning.Published]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--application", metavar="SLUG", help="portals of this application only")
@@ -86,7 +86,7 @@ class Command(BaseCommand):
         if not portals:
             self.stdout.write("No portal has the application installed: nothing to do.")
             return
-        self.by, self.latest = person(), {}
+        self.by, self.published = person(), {}
         ends = []
         for number, portal in enumerate(portals, 1):
             self.stdout.write(
@@ -132,11 +132,12 @@ class Command(BaseCommand):
             )
 
     def _show_plan(self, portal: Portal, codes: list[str] | None, adopt: list[str]) -> int:
-        rows = planning.registrations_of(portal)
         application = portal.application_id
-        if application not in self.latest:
-            self.latest[application] = planning.latest_versions(application)
-        wishes = planning.wishes_of_person(portal, codes, rows=rows, latest=self.latest[application])
+        if application not in self.published:
+            self.published[application] = planning.published(application)
+        catalog = self.published[application]
+        rows = planning.registrations_of(portal, catalog.robots)
+        wishes = planning.wishes_of_person(portal, codes, rows=rows, catalog=catalog)
         try:
             holding = look(PortalClient(portal, person=True))
         except errors.RestError as error:
