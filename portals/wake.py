@@ -24,6 +24,7 @@ from django.db import close_old_connections
 log = logging.getLogger(__name__)
 
 EVERY = 0.1
+_GRAIN = 0.02
 IDLE_EVERY = 0.5
 # As often as the sweep comes: what is due later it finds in time.
 LATER_MAX = 6.0
@@ -40,7 +41,7 @@ _COMPLAIN_EVERY = 60.0
 idle_hooks: list[Callable[[], object]] = []
 
 _flags: set[str] = set()
-# (moment of time.monotonic, queue): at most LATER_MAX / EVERY a queue.
+# (moment of time.monotonic, queue): at most LATER_MAX / _GRAIN a queue.
 _later: set[tuple[float, str]] = set()
 _ring = threading.Event()
 _started_in = 0
@@ -62,8 +63,8 @@ def wake_later(queue: str, seconds: float) -> None:
     """The same in `seconds`, for a row that is due sooner than the sweep would find it; later ones are its."""
     if seconds > LATER_MAX:
         return
-    # Moments of one queue that are this close share a message.
-    _later.add((math.ceil((time.monotonic() + seconds) / EVERY) * EVERY, queue))
+    # Moments of one queue that are this close are one; a message they share as far as EVERY has it.
+    _later.add((math.ceil((time.monotonic() + seconds) / _GRAIN) * _GRAIN, queue))
     _ring.set()
     if _started_in != os.getpid():
         start()
