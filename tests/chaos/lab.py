@@ -121,6 +121,30 @@ class Lab:
         told = self.control.get(f"portals/{rig.name}/processes", state="waiting", limit=1000)
         return [process["id"] for process in told["items"] if process["handler_status"] == 200]
 
+    def standing(self) -> str:
+        """What the hub knows of each call that a process may still wait for, for a drill that failed."""
+        from handlers.models import Invocation
+        from portals.clock import db_now
+        from portals.models import Bucket, Portal
+
+        now = db_now()
+
+        def seconds(moment: Any) -> str:
+            return "-" if moment is None else f"{(moment - now).total_seconds():.1f}"
+
+        rows = Invocation.objects.filter(confirmed_at=None).order_by("id")[:10]
+        told = [
+            f"#{row.pk} {row.state}/{row.cause or '-'} due {seconds(row.due_at)} lease {seconds(row.lease_until)}"
+            f" sends {row.sends} {row.confirmation or '-'} {seconds(row.confirm_at)}"
+            for row in rows
+        ]
+        told += [
+            f"{portal} {portal.trouble or 'well'}, delay {portal.send_delay}"
+            for portal in Portal.objects.all()
+        ]
+        told += [f"bucket {seconds(bucket.blocked_until)}" for bucket in Bucket.objects.all()]
+        return "; ".join(told)
+
     def until_over(self, rigs: list[Any], found: Found, steps: tuple[int, ...] = (40, 330, 100, 330)) -> None:
         """Until no process waits, then the time of looks and quiet repeats comes."""
         from handlers.models import OPEN_STATES, Invocation
@@ -135,7 +159,7 @@ class Lab:
                 END_SECONDS,
             )
         except AssertionError as error:
-            found.wrong.append(str(error)[:300])
+            found.wrong.append(f"{str(error)[:300]}: {self.standing()}")
         for seconds in steps:
             self.later(seconds)
             end = time.monotonic() + 4.0

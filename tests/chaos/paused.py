@@ -90,7 +90,7 @@ def _round(made: lab.Lab, rig: Any, place: str, marks: Path, found: Found) -> bo
         until(lambda: not made.waiting(rig), f"paused at {place}: both go on", 60)
         return True
     except AssertionError as error:
-        found.wrong.append(str(error)[:300])
+        found.wrong.append(f"{str(error)[:300]}: {made.standing()}")
         return False
     finally:
         for pid in filter(None, (paused, other)):
