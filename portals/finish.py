@@ -66,15 +66,11 @@ def finish(portal: Portal, timeout: float = 15.0) -> bool:
 
 def _learn(portal: Portal, told: BatchAnswer) -> None:
     profile, info = as_map(told.results.get("profile")), as_map(told.results.get("app"))
-    changed: dict[str, Any] = {}
     if "ADMIN" in profile:
-        changed["token_is_admin"] = profile["ADMIN"] is True
+        learn.administrator(portal, profile["ADMIN"] is True)
     if "INSTALLED" in info:
-        changed["install_finished"] = info["INSTALLED"] is True
-    if changed:
-        for name, value in changed.items():
-            setattr(portal, name, value)
-        Portal.objects.filter(pk=portal.pk).update(**changed)
+        portal.install_finished = info["INSTALLED"] is True
+        Portal.objects.filter(pk=portal.pk).update(install_finished=portal.install_finished)
     if info.get("LANGUAGE_ID"):
         learn.language(portal, info["LANGUAGE_ID"])
     learn.zone(portal, zone_of(told.results.get("time"), profile.get("TIME_ZONE"), portal.language))

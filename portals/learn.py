@@ -52,7 +52,7 @@ def answered(portal: Portal, method: str) -> None:
     """The method exists here, and our token may call it."""
     _plan(portal, method, True)
     if method.startswith(_ADMINISTRATORS_METHODS) and portal.token_is_admin is False:
-        _administrator(portal, True)
+        administrator(portal, True)
 
 
 def refused(portal: Portal, method: str, error: CommandRefused) -> None:
@@ -61,7 +61,18 @@ def refused(portal: Portal, method: str, error: CommandRefused) -> None:
     if error.meaning == NOT_IN_PLAN:
         _plan(portal, method, False)
     elif error.meaning in (NO_RIGHT, NEEDS_APPLICATION) and method.startswith(_ADMINISTRATORS_METHODS):
-        _administrator(portal, False)
+        administrator(portal, False)
+
+
+def administrator(portal: Portal, is_admin: bool) -> None:
+    """Of the token that was asked with, so not where another came meanwhile."""
+    if portal.token_is_admin is is_admin:
+        return
+    portal.token_is_admin = is_admin
+    changed: dict[str, Any] = {"token_is_admin": is_admin}
+    if is_admin:
+        changed["instances"] = portal.instances = can_look_up_again(portal)
+    Portal.objects.filter(pk=portal.pk, refreshed_at=portal.refreshed_at).update(**changed)
 
 
 def edition(portal: Portal, times: Any) -> None:
@@ -112,17 +123,6 @@ def can_look_up_again(portal: Portal) -> Portal.Instances:
     """Where processes could not be looked up, the plan or the token's right has changed: it is tried anew."""
     absent = portal.instances == Portal.Instances.ABSENT
     return Portal.Instances.UNKNOWN if absent else Portal.Instances(portal.instances)
-
-
-def _administrator(portal: Portal, is_admin: bool) -> None:
-    """Of the token that was asked with, so not where another came meanwhile."""
-    if portal.token_is_admin is is_admin:
-        return
-    portal.token_is_admin = is_admin
-    changed: dict[str, Any] = {"token_is_admin": is_admin}
-    if is_admin:
-        changed["instances"] = portal.instances = can_look_up_again(portal)
-    Portal.objects.filter(pk=portal.pk, refreshed_at=portal.refreshed_at).update(**changed)
 
 
 def _plan(portal: Portal, method: str, has: bool) -> None:

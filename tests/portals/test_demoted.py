@@ -6,6 +6,7 @@ import pytest
 
 from portals.client import PortalClient
 from portals.errors import CommandRefused
+from portals.finish import finish
 from portals.models import Portal
 from portals.standing import standing
 
@@ -54,12 +55,14 @@ def test_s5_a_batch_tells_it_too_and_one_made_administrator_again_is_believed(wo
     assert portal.token_is_admin is True
 
 
-def test_an_answer_to_a_former_token_says_nothing_of_the_one_that_came_meanwhile(world, monkeypatch):
+@pytest.mark.parametrize("asked", ["the lists", "after an installation"])
+def test_an_answer_to_a_former_token_says_nothing_of_the_one_that_came_meanwhile(world, monkeypatch, asked):
     portal = in_good_order(world)
     world.sandbox.post("portals/alfa/user", id=1, admin=False)
     real = PortalClient._post
 
     def meanwhile(self, *args):
+        monkeypatch.undo()
         try:
             return real(self, *args)
         finally:
@@ -67,8 +70,11 @@ def test_an_answer_to_a_former_token_says_nothing_of_the_one_that_came_meanwhile
             world.open(user=3)
 
     monkeypatch.setattr(PortalClient, "_post", meanwhile)
-    with pytest.raises(CommandRefused):
-        PortalClient(portal).call("bizproc.robot.list")
+    if asked == "the lists":
+        with pytest.raises(CommandRefused):
+            PortalClient(portal).call("bizproc.robot.list")
+    else:
+        finish(portal)
     portal.refresh_from_db()
     assert (portal.token_user_id, portal.token_is_admin) == (3, True)
 
