@@ -162,6 +162,19 @@ def record(item: PushItem, result: PortalResult) -> None:
         item.state = State.FAILED
 
 
+def adoptions(portal: Portal) -> tuple[set[str], str]:
+    """The codes that people ordered to adopt where this portal holds their push up, and who did last: the background
+    pushes in their place."""
+    codes: set[str] = set()
+    by = ""
+    held = PushItem.objects.filter(portal=portal, state=State.HELD, push__kind=Push.Kind.PUSH)
+    for item in held.select_related("push").order_by("push_id"):
+        if found := {each["code"] for each in item.undone()} & set(item.push.adopt):
+            codes |= found
+            by = item.push.ordered_by
+    return codes, by
+
+
 def _due(item: PushItem) -> QuerySet[Registration]:
     """What the background still owes this item's portal of its robots."""
     robots = [each["robot"] for each in item.undone()]

@@ -44,7 +44,8 @@ def push_due() -> int:
 
 def _push_due(portal: Portal) -> None:
     try:
-        result = push_portal(portal, person=False)
+        adopt, by = push_queue.adoptions(portal)
+        result = push_portal(portal, person=False, adopt=adopt, by=by)
     except Exception:
         # One portal's trouble must not keep the others' robots blocked; its rows stay due, a while later.
         log.exception("a push failed", extra={"portal": portal.pk})

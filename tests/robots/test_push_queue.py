@@ -31,12 +31,12 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return queues
 
 
-def ordered(*labs: PortalLab, versions: Any = None) -> Push:
+def ordered(*labs: PortalLab, versions: Any = None, adopt: tuple[str, ...] = ()) -> Push:
     robots = list(labs[0].application.robots.prefetch_related("properties"))
     portals = list(
         Portal.objects.filter(pk__in=[lab.portal.pk for lab in labs]).select_related("application")
     )
-    push = order(planned(portals, robots, versions), "anna")
+    push = order(planned(portals, robots, versions, adopt), "anna", adopt=adopt)
     assert push is not None
     return push
 
@@ -126,6 +126,22 @@ def test_a_portal_that_takes_nothing_holds_the_push_until_it_does(lab: PortalLab
     assert (outcome["action"], outcome["done"]) == ("add", True), "what was done, not what could not be"
 
 
+def test_an_adoption_that_a_portal_holds_up_is_made_when_it_passes(lab: PortalLab) -> None:
+    lab.lab.robot("discount", DESCRIPTION="Theirs")
+    lab.robot("discount")
+    lab.lab.set(commercial=False)
+    push = ordered(lab, adopt=("discount",))
+    push_queue.work()
+    assert ends(push) == ["held"]
+    lab.lab.set(commercial=True)
+    Registration.objects.update(due_at=db_now())
+    Portal.objects.update(ask_again_at=None)
+    work.push_due()
+    assert ends(push) == ["done"]
+    assert lab.there()["discount"]["description"] != "Theirs"
+    assert lab.row("discount").adopted_by == push.ordered_by
+
+
 def test_what_a_portal_could_not_take_is_told_as_what_was_done_later(lab: PortalLab) -> None:
     lab.robot("discount")
     lab.lab.set(automation=False, workflows=False)
@@ -175,7 +191,7 @@ def test_the_rest_is_cancelled_and_what_a_portal_holds_is_let_go(make_portal: An
     item = claimed(push)
     row = Registration.objects.create(
         robot=first.application.robots.get(),
-        portal=first.portal,
+        portal=item.portal,
         wanted_version_id=item.wanted[0]["version"],
         due_at=db_now(),
         adopted_by="anna",
@@ -276,7 +292,7 @@ def test_silent_portals_that_are_due_leave_children_to_calls_and_a_place_to_peop
     two_due(make_portal)
     seen: list[int] = []
 
-    def silent(portal: Portal, person: bool) -> PortalResult:
+    def silent(portal: Portal, **_how: Any) -> PortalResult:
         seen.append(portal.pk)
         if len(seen) == 1:
             assert work.push_due() == 0, "a second child has calls to compute"
@@ -298,7 +314,7 @@ def test_the_background_gives_way_to_what_people_order(
     labs[0].robot("phone")
     woken.clear()
 
-    def ordered_meanwhile(portal: Portal, person: bool) -> PortalResult:
+    def ordered_meanwhile(portal: Portal, **_how: Any) -> PortalResult:
         ordered(labs[1])
         return PortalResult(portal)
 
@@ -321,7 +337,7 @@ def test_portals_that_met_no_error_are_asked_before_those_that_did(
         Registration.objects.create(robot=robot, portal=lab.portal, due_at=due, error_at=failed_at)
     seen: list[int] = []
     monkeypatch.setattr(
-        work, "push_portal", lambda portal, person: seen.append(portal.pk) or PortalResult(portal)
+        work, "push_portal", lambda portal, **_how: seen.append(portal.pk) or PortalResult(portal)
     )
     work.push_due()
     assert seen == [labs[2].portal.pk, labs[0].portal.pk, labs[1].portal.pk]
@@ -331,7 +347,7 @@ def test_a_push_that_fails_in_the_hub_itself_is_not_repeated_at_once(
     lab: PortalLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Registration.objects.create(robot=lab.robot("discount"), portal=lab.portal, due_at=db_now())
-    monkeypatch.setattr(work, "push_portal", lambda portal, person: 1 / 0)
+    monkeypatch.setattr(work, "push_portal", lambda portal, **_how: 1 / 0)
     assert work.push_due() == 1
     assert work.push_due() == 0
     row = lab.row("discount")
