@@ -7,7 +7,7 @@ token (contract §7). So such a call waits for a person, who looks at the proces
 from __future__ import annotations
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from handlers import attempts, claims
 from handlers.attempts import Note
@@ -35,7 +35,9 @@ def put_aside() -> int:
     wanted = (
         f"state IN ('received', 'computing') AND (deadline IS NULL OR deadline > {now_sql(connection.vendor)})"
         " AND id IN (SELECT id FROM handlers_receivedcall WHERE waits)"
-        " AND id NOT IN (SELECT invocation_id FROM handlers_invocationresult) ORDER BY id"
+        # Not NOT IN: beside many results PostgreSQL reads them all anew for each call.
+        " AND NOT EXISTS (SELECT 1 FROM handlers_invocationresult WHERE invocation_id = handlers_invocation.id)"
+        " ORDER BY id"
     )
     done = 0
     while found := claims.claim(wanted, [], "computing", _PAGE):
@@ -48,7 +50,7 @@ def remark_failed() -> int:
     """Calls that had failed before the backup: they may have been released or replayed since, which their story says
     before a person does it again; how many."""
     done = 0
-    known = Attempt.objects.filter(code=Cause.RESTORED).values("invocation")
+    known = Attempt.objects.filter(code=Cause.RESTORED, invocation=OuterRef("pk"))
     unsure = (
         Invocation.objects.filter(
             Q(deadline=None) | Q(deadline__gt=db_now()),
@@ -58,7 +60,7 @@ def remark_failed() -> int:
             stored=None,
         )
         .exclude(cause=Cause.RESTORED)
-        .exclude(pk__in=known)
+        .exclude(Exists(known))
         .order_by("pk")
     )
     while ids := list(unsure.values_list("pk", flat=True)[:_PAGE]):

@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client
 
 from b24app import figures
-from handlers import compute, confirm, delivery, sending, sweeper, waits
+from handlers import compute, confirm, delivery, restored, sending, sweeper, waits
 from handlers.models import Confirmation, Invocation, State
 from portals.batch import BatchAnswer
 from portals.clock import db_now
@@ -184,6 +184,20 @@ def test_the_sweep(portal: Portal) -> None:
     assert_quick(asked)
     uses(asked, "invocation_leased", "lease_until <")
     uses(asked, "invocation_deadline", "deadline <=")
+
+
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="it is PostgreSQL that reads all results a call"
+)
+def test_what_a_restore_decides_reads_no_list_once_a_call(portal: Portal) -> None:
+    rows(portal, State.RECEIVED)
+    rows(portal, State.FAILED)
+    with caught() as asked:
+        assert (restored.put_aside(), restored.remark_failed()) == (3, 3)
+    assert asked
+    for sql, params in asked:
+        # NOT IN a list that is too long to be hashed is a plan of its own for each row.
+        assert "SubPlan" not in plan(sql, params), sql
 
 
 def test_what_operators_watch(portal: Portal) -> None:
