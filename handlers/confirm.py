@@ -82,7 +82,7 @@ def read(
         return verdict
     seen = None if failed else looks.seen(portal, look, results, now)
     if seen is None:
-        verdict.settlements = [_unanswered(row, now) for row in look.rows]
+        verdict.settlements = [looked_in_vain(row, now) for row in look.rows]
         return verdict
     verdict.instances = seen.instances
     portal_now = portal_now or now + dt.timedelta(seconds=portal.clock_ahead)
@@ -112,16 +112,21 @@ def learn(portal: Portal, verdict: Verdict) -> None:
         setattr(portal, name, value)
 
 
-def _unanswered(row: Invocation, now: dt.datetime) -> Settlement:
-    """The look failed. One that always does would be asked for ever: in the end the result is repeated instead."""
+def looked_in_vain(row: Invocation, now: dt.datetime) -> Settlement:
+    """The look failed, by itself or with its whole request. One that always does would be asked for ever: in the end
+    the result is repeated instead; what stands still, an alarm already, is asked for less and less often."""
     if row.confirmation == Confirmation.LOOK and _long_ago(row, now):
         return later(row, 0.0, Confirmation.REPEAT)
-    return later(row, _AGAIN)
+    return later(row, max(_AGAIN, _waited(row, now) / 10))
 
 
 def _long_ago(row: Invocation, now: dt.datetime) -> bool:
     """Whether it was sent so long ago that what stands in a look's way is waited for no more."""
-    return (now - (row.sent_at or row.called_at)).total_seconds() > _GIVES_UP
+    return _waited(row, now) > _GIVES_UP
+
+
+def _waited(row: Invocation, now: dt.datetime) -> float:
+    return (now - (row.sent_at or row.called_at)).total_seconds()
 
 
 def _read_row(

@@ -65,7 +65,8 @@ def send_one(portal: Portal, held: Held, calm: bool) -> bool:
     request = arrange(rows, room)
     claims.settle([settle.back(row, 0.0) for row in request.back])
     look = looks.Look()
-    if not request.alone and kept_free and (calm or len(request.rows) >= 19):
+    rides = not request.alone and kept_free and (calm or len(request.rows) >= 19)
+    if rides and not (request.rows and silence.looks_go_apart(portal)):
         look = looks.compose(portal, owed, [row.invocation for row in request.rows], kept_free)
     if not request.rows and not look.commands:
         # Nothing to ask (this portal's plan has no looks): what that means is said without a request.
@@ -234,7 +235,10 @@ def _settle_whole(
     elif isinstance(error, Passes):
         outcome = Sending.Outcome.PASSES
     pairs = [settle.whole(row, error) for row in request.rows]
-    looked = [confirm.later(row, 30.0) for row in look.rows]
+    now = db_now()
+    # It may be the look that breaks the answer, or is not allowed, and then each of them does.
+    in_vain = isinstance(error, (UnknownAnswer, CommandRefused))
+    looked = [confirm.looked_in_vain(row, now) if in_vain else confirm.later(row, 30.0) for row in look.rows]
     _commit(
         sending,
         outcome,
@@ -244,7 +248,7 @@ def _settle_whole(
     )
     log.info("results not taken", portal=portal.pk, code=error.code, rows=len(request.rows))
     if isinstance(error, UnknownAnswer):
-        silence.note(portal, error)
+        silence.note(portal, sending, error)
     if isinstance(error, UnknownAnswer) and len(request.rows) > 1 and (sending.seconds or 0.0) > _LONG:
         _size_batches(portal, len(request.rows), sending.seconds or 0.0)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from handlers import delivery, silence
+from handlers import delivery, looks, silence
 from handlers.models import Invocation, Sending, State
 from portals import lease, sweep
 from portals.clock import db_now
@@ -166,3 +166,58 @@ def test_one_that_says_it_cannot_now_is_silent_no_more(silent: Silent, settings:
     later(settings, 2)
     assert silent.deliver() == ["batch"]
     assert Invocation.objects.get().state == "delivered"
+
+
+def looks_break_it(silent: Silent) -> list[int]:
+    """The portal answers results alone, and nothing that has a look in it; the looked-at requests' results."""
+    Portal.objects.update(instances="list", access_expires_at=db_now() + timedelta(days=1))
+    silent.portal.refresh_from_db()
+    broken: list[int] = []
+    silent.well = True
+    answers = silent.server.reply
+
+    def reply(path: str, params: dict[str, Any]) -> Any:
+        commands = params.get("cmd", {})
+        if any(looks.METHOD in command for command in commands.values()):
+            broken.append(sum(key.startswith("r") for key in commands))
+            return silent.answer
+        return answers(path, params)
+
+    silent.server.reply = reply
+    return broken
+
+
+def test_a_look_that_breaks_its_answer_ends_with_a_repeat_and_is_no_silence(
+    silent: Silent, settings: Any
+) -> None:
+    broken = looks_break_it(silent)
+    silent.call()
+    Invocation.objects.update(workflow_id="wf1")
+    for _ in range(100):
+        silent.deliver()
+        assert silent.portal.trouble == ""
+        later(settings, 10)
+    row = Invocation.objects.get()
+    assert (row.confirmation, row.confirm_at, row.sends) == ("unobservable", None, 2)
+    assert 5 <= len(broken) <= 15
+
+
+def test_looks_that_break_their_answer_hold_up_few_results_of_a_busy_portal(
+    silent: Silent, settings: Any
+) -> None:
+    broken = looks_break_it(silent)
+    for number in range(100):
+        Invocation.objects.filter(pk=silent.call().pk).update(workflow_id=f"wf{number}")
+        silent.deliver()
+        assert silent.portal.trouble == ""
+        later(settings, 10)
+    assert Invocation.objects.filter(state="delivered").count() >= 98
+    # Looked at all the same.
+    assert 5 <= len(broken) <= 20
+    # The first answer to a look is the end of it.
+    silent.server.reply = silent._reply
+    for _ in range(15):
+        silent.call()
+        silent.deliver()
+        later(settings, 10)
+    assert not silence.looks_go_apart(silent.portal)
