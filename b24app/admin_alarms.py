@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from b24app import alarm_words
-from b24app.alarm import Alarm
+from b24app.alarm import AGAIN, Alarm
 from b24app.alarm_places import place
 from handlers.breaking import breakable
 from portals.panels import BAD, OFF, badge
@@ -88,7 +88,11 @@ class AlarmAdmin(ReadOnlyAdmin):
     def told_to(self, alarm: Alarm) -> str:
         """The channels, each with how far it was told."""
         names = {"mail": _("mail"), "webhook": _("webhook"), "log": _("the log")}
-        ends = {"open": _("its beginning"), "ended": _("its beginning and end")}
+        ends = {
+            "open": _("its beginning"),
+            AGAIN: _("its beginning, not what became of it"),
+            "ended": _("its beginning and end"),
+        }
         return ", ".join(
             f"{names.get(name, name)} ({ends.get(told, told)})" for name, told in alarm.told.items()
         ) or _("nobody yet")

@@ -39,10 +39,14 @@ class FailingSweep(models.Model):
         return self.room
 
 
+# What a channel was told of has become another, which it is not told of yet.
+AGAIN = "again"
+
+
 class Alarm(models.Model):
     """One cause, from its first sight to its end. `subject` tells two of a kind apart: a portal, a robot, a machine.
 
-    `params` are what its sentence names. `told` holds per channel how far it was told: "open" or "ended".
+    `params` are what its sentence names. `told` holds per channel how far it was told: "open", AGAIN or "ended".
     """
 
     kind = models.CharField(_("what"), max_length=20, choices=Kind)

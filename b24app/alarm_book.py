@@ -59,9 +59,7 @@ class DatabaseBook:
 
     def current(self) -> list[Entry]:
         open_ones = list(Alarm.objects.filter(ended_at=None))
-        ended = [
-            alarm for alarm in Alarm.objects.exclude(ended_at=None)[:200] if "open" in alarm.told.values()
-        ]
+        ended = [alarm for alarm in Alarm.objects.exclude(ended_at=None)[:200] if _owes_its_end(alarm.told)]
         return [_entry(alarm) for alarm in open_ones + ended]
 
     def write(self, entries: list[Entry]) -> None:
@@ -77,6 +75,11 @@ class DatabaseBook:
 
     def forget_old(self, now: dt.datetime) -> None:
         Alarm.objects.filter(ended_at__lt=now - KEEP).delete()
+
+
+def _owes_its_end(told: dict[str, str]) -> bool:
+    """Whether a channel that was told of its beginning was not told of its end."""
+    return any(state != "ended" for state in told.values())
 
 
 def _entry(alarm: Alarm) -> Entry:
@@ -111,7 +114,7 @@ class FileBook:
 
     def write(self, entries: list[Entry]) -> None:
         """All of them, those that are over left out: the file is small and written whole."""
-        kept = [entry for entry in entries if entry.ended_at is None or "open" in entry.told.values()]
+        kept = [entry for entry in entries if entry.ended_at is None or _owes_its_end(entry.told)]
         type(self)._remembered = kept
         path = self._path()
         if not kept and not path.exists():

@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import translation
 
 from b24app import alarm_channels, alarm_words, probe
-from b24app.alarm import Kind
+from b24app.alarm import AGAIN, Kind
 from b24app.alarm_book import Book, DatabaseBook, Entry, FileBook
 from b24app.alarm_causes import AT_ONCE, EVERYWHERE, OF_THIS_MACHINE, Cause
 from b24app.alarm_channels import Message
@@ -89,7 +89,8 @@ def settle(
         if known is None:
             entries[key] = Entry(*key, cause.params, now, now)
         else:
-            told = {} if _is_another_trouble(known, cause) else known.told
+            # To be told again, and not forgotten: whoever heard of a beginning hears of the end.
+            told = dict.fromkeys(known.told, AGAIN) if _is_another_trouble(known, cause) else known.told
             entries[key] = replace(known, params=cause.params, seen_at=now, told=told)
         if cause.kind == Kind.SWEEPER_SILENT:
             # Beat may be dead; a worker that lives sweeps all the same.
@@ -189,11 +190,11 @@ def _tell(
             failed = True
         entry.next_try_at = now + TRY_AGAIN if failed else None
         yield
-    if state == "open" and not entry.told and not channels:
-        entry.told = {"log": "open"}
+    if state == "open" and "open" not in entry.told.values() and not channels:
+        entry.told = {**entry.told, "log": "open"}
         log.error("alarm", kind=entry.kind, subject=entry.subject, **_loggable(entry))
         yield
-    if state == "ended" and entry.told.get("log") == "open":
+    if state == "ended" and entry.told.get("log", "ended") != "ended":
         entry.told = {**entry.told, "log": "ended"}
         log.info("alarm over", kind=entry.kind, subject=entry.subject)
         yield

@@ -188,6 +188,34 @@ def test_a_channel_that_failed_is_tried_again_and_the_others_are_not(
     assert "a-secret-path" not in caplog.text
 
 
+def test_whoever_heard_of_a_trouble_hears_of_its_end_though_not_of_what_became_of_it(
+    watch: Watch, mails: list[Any], hook: Hook
+) -> None:
+    watch.causes = [Cause(Kind.PORTAL_TROUBLE, "7", {**TROUBLE.params, "trouble": "moved"})]
+    watch.passes()
+    hook.status = 500
+    watch.causes = [TROUBLE]
+    watch.passes(10)
+    watch.causes = []
+    for _ in range(6):
+        watch.passes(30)
+    hook.status = 200
+    for _ in range(4):
+        watch.passes(60)
+    assert [told["state"] for told in hook.told] == ["open", "ended"]
+    assert [mail.subject.split(":")[0] for mail in mails] == ["Alarm", "Alarm", "Over"]
+
+
+def test_what_becomes_another_is_in_the_log_again(watch: Watch, caplog: Any) -> None:
+    for trouble in ("moved", "token_lost", "token_lost"):
+        watch.causes = [Cause(Kind.PORTAL_TROUBLE, "7", {**TROUBLE.params, "trouble": trouble})]
+        watch.passes(10)
+    watch.causes = []
+    for _ in range(4):
+        watch.passes(60)
+    assert len([record for record in caplog.records if "alarm" in record.getMessage()]) == 3
+
+
 def test_without_a_channel_it_is_in_the_log_once(watch: Watch, capsys: Any, caplog: Any) -> None:
     watch.causes = [TROUBLE]
     for _ in range(3):
