@@ -40,6 +40,7 @@ AT_ONCE = {
     Portal.Trouble.USER_DISMISSED,
     Portal.Trouble.NO_RIGHTS,
     Portal.Trouble.WRONG_CLIENT,
+    Portal.Trouble.KEY_MISSING,
 }
 
 

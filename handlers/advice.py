@@ -65,8 +65,8 @@ def what_to_do(invocation: Invocation) -> str:
             "Put the key that encrypted it back into ENCRYPTION_KEYS, restart all processes, then replay."
         ),
         Cause.DATA_UNREADABLE: _(
-            "See below what can't be read. Where it is the portal's secrets or settings, put the key that"
-            " encrypted them back into ENCRYPTION_KEYS, restart all processes, then replay. What is damaged only a"
+            "See below what can't be read. Where it is one of the portal's settings, put the key that"
+            " encrypted it back into ENCRYPTION_KEYS, restart all processes, then replay. What is damaged only a"
             " backup has whole."
         ),
     }

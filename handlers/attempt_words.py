@@ -24,7 +24,7 @@ _STORED = [
         gettext_noop("The robot ended its own process (exit status %s)."),
         gettext_noop("The robot's process ended."),
         gettext_noop("What came with the call can't be read."),
-        gettext_noop("No key of ENCRYPTION_KEYS opens the portal's secrets or settings."),
+        gettext_noop("No key of ENCRYPTION_KEYS opens one of the portal's settings."),
         gettext_noop("The stored result can't be read."),
     )
 ]

@@ -98,13 +98,7 @@ def _work_group(portal_id: int, code: str) -> bool:
             # There is more than one unit of it: another child may help.
             wake("compute")
         unit = Unit(rows)
-        try:
-            portal = Portal.objects.select_related("application").get(pk=portal_id)
-        except SecretUnreadable:
-            log.error("a portal's secrets can't be read", portal=portal_id)
-            for claim in unit.rows():
-                unit.settle(*unreadable(claim, PORTAL_UNREADABLE))
-            return True
+        portal = Portal.objects.select_related("application").get(pk=portal_id)
         keep = Keeper(
             lambda: (claims.renew(rows), robot_place.renew(PLACE_SECONDS)), unit.runs_long, units.RUNS_LONG
         )

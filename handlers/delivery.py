@@ -16,7 +16,6 @@ from handlers import slots, waits
 from handlers.sending import LEASE, send_one
 from portals import bucket, lease, stopping, trouble
 from portals.clock import after_sql, now_sql
-from portals.crypto import SecretUnreadable
 from portals.keeper import kept
 from portals.models import Portal
 from portals.wake import wake
@@ -106,22 +105,7 @@ def _with_work(member_id: str | None = None) -> list[Portal]:
         " OR EXISTS (SELECT 1 FROM handlers_invocation i WHERE i.portal_id = p.id"
         f" AND i.confirm_at <= {now}))"
     )
-    params = [member_id] if member_id else []
-    try:
-        return list(Portal.objects.raw(sql, params))
-    except SecretUnreadable:
-        return _readable([portal.pk for portal in Portal.objects.raw(sql.replace("p.*", "p.id", 1), params)])
-
-
-def _readable(ids: list[int]) -> list[Portal]:
-    """One whose secrets no key opens keeps no other from its turn; what waits for it is told of by its age."""
-    found: list[Portal] = []
-    for pk in ids:
-        try:
-            found += Portal.objects.filter(pk=pk)
-        except SecretUnreadable:
-            log.error("a portal's secrets can't be read", portal=pk)
-    return found
+    return list(Portal.objects.raw(sql, [member_id] if member_id else []))
 
 
 def _serve(portals: list[Portal]) -> float | None:

@@ -103,7 +103,13 @@ class PortalClient:
     def _read_portal(self) -> None:
         """The row as it is now. Raises PortalTrouble, without a request, where there is no point in one."""
         portal = self.portal
-        portal.refresh_from_db(fields=_FIELDS)
+        try:
+            with trouble.readable_secrets():
+                portal.refresh_from_db(fields=_FIELDS)
+        except PortalTrouble as error:
+            portal.refresh_from_db(fields=["trouble", "trouble_since"])
+            trouble.record(portal, error)
+            raise
         if portal.state != Portal.State.INSTALLED:
             raise PortalTrouble("application_gone", "uninstalled", "The application is not installed there.")
         if portal.token_state in (Portal.Token.LOST, Portal.Token.NONE):
@@ -131,7 +137,8 @@ class PortalClient:
     def _request(self, method: str, params: dict[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
         """One request, repeated once where the token or the address proved old; (answer, seconds)."""
         try:
-            answer = self._repeated(method, params, timeout)
+            with trouble.readable_secrets():
+                answer = self._repeated(method, params, timeout)
         except PortalTrouble as error:
             trouble.record(self.portal, error)
             raise

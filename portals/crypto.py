@@ -17,6 +17,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
+from django.db.models.query_utils import DeferredAttribute
 
 
 class SecretUnreadable(Exception):
@@ -114,14 +115,36 @@ def _hash_keys(keys: tuple[str, ...]) -> list[bytes]:
     return [b"b24-hash:" + fernet_key(key) for key in keys]
 
 
+class _Sealed(bytes):
+    """A secret as the database holds it, not opened yet."""
+
+
+class _Opening(DeferredAttribute):
+    """Opens a secret when it is read, not with its row: a row that no key opens can be listed, counted, and told of.
+    To read it raises SecretUnreadable."""
+
+    field: models.Field
+
+    def __get__(self, instance: models.Model | None, cls: type[models.Model] | None = None) -> Any:
+        value = super().__get__(instance, cls)
+        if instance is None or not isinstance(value, _Sealed):
+            return value
+        instance.__dict__[self.field.attname] = opened = decrypt(value).decode()
+        return opened
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        instance.__dict__[self.field.attname] = value
+
+
 class EncryptedTextField(models.Field):
     """Text in Python, a Fernet token in the database; '' is stored as nothing at all.
 
     It can't be looked up by value (every encryption differs), shows nothing in the admin and is not editable
-    by a plain form.
+    by a plain form. `values()` gives what is stored.
     """
 
     description = "Encrypted text"
+    descriptor_class = _Opening
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("default", "")
@@ -132,14 +155,22 @@ class EncryptedTextField(models.Field):
     def get_internal_type(self) -> str:
         return "BinaryField"
 
-    def from_db_value(self, value: bytes | memoryview | None, expression: Any, connection: Any) -> str:
-        return decrypt(bytes(value)).decode() if value else ""
+    def from_db_value(
+        self, value: bytes | memoryview | None, expression: Any, connection: Any
+    ) -> _Sealed | str:
+        return _Sealed(value) if value else ""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """What was not opened is stored as it was."""
+        return model_instance.__dict__[self.attname]
 
     def to_python(self, value: Any) -> Any:
         return value
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
-        return connection.Database.Binary(encrypt(value.encode()) if value else b"")
+        if not isinstance(value, _Sealed):
+            value = encrypt(value.encode()) if value else b""
+        return connection.Database.Binary(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         """Serialised for `dumpdata`: encrypted, so that a fixture is no leak."""

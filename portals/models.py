@@ -76,6 +76,7 @@ class Portal(models.Model):
         )
         SCOPE = "scope", _("the application lacks the scope bizproc")
         WRONG_CLIENT = "wrong_client", _("the token server does not know our client id and secret")
+        KEY_MISSING = "key_missing", _("no key of ENCRYPTION_KEYS opens what is stored for it")
         MOVED = "moved", _("the portal answers with a redirect: it may have moved")
         UNREACHABLE = "unreachable", _("the portal does not answer")
         LIMITED = "limited", _("the portal limits us")

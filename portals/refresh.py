@@ -16,6 +16,7 @@ from django.db.models import F, Q
 
 from portals import kept_answer, lease, oauth, spent, trouble
 from portals.clock import db_now
+from portals.crypto import SecretUnreadable
 from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
 from portals.failpoint import failpoint
 from portals.lease import Held
@@ -46,12 +47,13 @@ def expired(portal: Portal) -> bool:
     return not portal.access_token or portal.access_expires_at is None or portal.access_expires_at <= db_now()
 
 
+@trouble.readable_secrets()
 def refresh(portal: Portal, refused: str = "", wait: float = 20.0) -> None:
     """Leaves `portal` with an access token that is current and not `refused`; at most one process asks for
     it.
 
-    Raises PortalTrouble (token_lost, unpaid, …) and Passes where the token server is down or another process
-    takes longer than `wait` seconds over it. Must not be called in a transaction.
+    Raises PortalTrouble (token_lost, key_missing, unpaid, …) and Passes where the token server is down or another
+    process takes longer than `wait` seconds over it. Must not be called in a transaction.
     """
     end = time.monotonic() + wait
     while True:
@@ -179,7 +181,8 @@ def keep_alive(most: int = 5) -> int:
         if not trouble.may_ask(portal):
             continue
         try:
-            refresh(portal, refused=portal.access_token)
+            with trouble.readable_secrets():
+                refresh(portal, refused=portal.access_token)
             done += 1
         except PortalTrouble as error:
             trouble.record(portal, error)
@@ -194,9 +197,12 @@ def take_kept() -> int:
     saved = 0
     lost = Portal.objects.filter(state=Portal.State.INSTALLED, token_state=Portal.Token.LOST)
     for portal in lost.select_related("application") if kept_answer.has_any() else ():
-        used = portal.refresh_token
-        if kept_answer.find(used) is None:
-            continue
-        tokens = oauth.refresh(portal.application, oauth.choose("", portal.token_server), used)
-        saved += tokens.member_id == portal.member_id and commit(portal, tokens, used)
+        try:
+            used = portal.refresh_token
+            if kept_answer.find(used) is None:
+                continue
+            tokens = oauth.refresh(portal.application, oauth.choose("", portal.token_server), used)
+            saved += tokens.member_id == portal.member_id and commit(portal, tokens, used)
+        except SecretUnreadable:
+            log.error("portal %s: what it was lost by can't be read", portal.pk)
     return saved

@@ -50,6 +50,9 @@ _WHAT_TO_DO: dict[str, Any] = {
     Portal.Trouble.WRONG_CLIENT: gettext_lazy(
         "Set the client id and secret on the application's page as Bitrix24 shows them."
     ),
+    Portal.Trouble.KEY_MISSING: gettext_lazy(
+        "Add the key that encrypted it back to ENCRYPTION_KEYS and restart. Results are kept and sent afterwards."
+    ),
     Portal.Trouble.SCOPE: gettext_lazy("Give the application the scope “bizproc” and install it again."),
     Portal.Trouble.MOVED: gettext_lazy(
         "Nothing, if the portal was renamed: its new address is asked of the token server."

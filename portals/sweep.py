@@ -13,7 +13,6 @@ from django.db.models.functions import Cast, Concat
 from portals import finish, kept_answer, lease, pending, refresh, spent
 from portals.client import PortalClient
 from portals.clock import db_now
-from portals.crypto import SecretUnreadable
 from portals.errors import RestError
 from portals.install import After
 from portals.models import Lease, Portal
@@ -130,23 +129,12 @@ def _ask_troubled() -> int:
 
 
 def _for_a_while(rows: QuerySet[Portal]) -> Iterator[Portal]:
-    """The first rows, for as long as a part of the sweep may take. One that no key opens keeps no other from its
-    turn; it is raised in the end.
-    """
+    """The first rows, for as long as a part of the sweep may take."""
     end = time.monotonic() + _SECONDS
-    unreadable: SecretUnreadable | None = None
-    for key in list(rows.values_list("pk", flat=True)[:_MOST]):
+    for portal in rows[:_MOST]:
         if time.monotonic() > end:
-            break
-        try:
-            portal = rows.filter(pk=key).first()
-        except SecretUnreadable as error:
-            unreadable = error
-            continue
-        if portal is not None:
-            yield portal
-    if unreadable is not None:
-        raise unreadable
+            return
+        yield portal
 
 
 def _remove_leases() -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db.models import Q
 
 from portals.clock import db_now
+from portals.crypto import SecretUnreadable
 from portals.errors import PortalTrouble
 from portals.models import Portal
 
@@ -30,6 +33,15 @@ def record(portal: Portal, error: PortalTrouble) -> None:
     portal.trouble_since = since
     portal.ask_again_at = now + dt.timedelta(seconds=pause)
     _write(portal, "trouble", "trouble_text", "trouble_since", "ask_again_at")
+
+
+@contextmanager
+def readable_secrets() -> Iterator[None]:
+    """A portal's or its application's secret that no key opens is that portal's trouble, and holds up no other."""
+    try:
+        yield
+    except SecretUnreadable as error:
+        raise PortalTrouble(Portal.Trouble.KEY_MISSING, "secret_unreadable", str(error)) from None
 
 
 def clear(portal: Portal) -> None:
