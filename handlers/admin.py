@@ -103,6 +103,9 @@ class InvocationAdmin(ReadOnlyAdmin):
     def document(self, call: Invocation) -> str:
         return call.document_id or "–"
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return super().get_object(request, object_id, from_field) if _is_number(object_id) else None
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
@@ -112,7 +115,7 @@ class InvocationAdmin(ReadOnlyAdmin):
         calls = Invocation.whole.select_related(
             "portal__application", "version__robot", "sending", "stored"
         ).defer("event_token")
-        call = calls.filter(pk=object_id).first() if object_id.isdecimal() and len(object_id) < 19 else None
+        call = calls.filter(pk=object_id).first() if _is_number(object_id) else None
         if call is None:
             messages.warning(request, _("There is no call #%(id)s (any more).") % {"id": object_id[:20]})
             return HttpResponseRedirect(reverse("admin:handlers_invocation_changelist"))
@@ -210,6 +213,11 @@ def _lines(calls: QuerySet[Invocation], order: str = "-id") -> list[dict[str, An
         }
         for each in rows
     ]
+
+
+def _is_number(text: str) -> bool:
+    """Of a call, as far as the database can count."""
+    return text.isdecimal() and len(text) < 19
 
 
 @admin.register(RefusedCall)

@@ -214,19 +214,23 @@ def _sent(invocation: Invocation) -> list[Moment]:
     if invocation.sent_at is None and sending is None:
         return []
     details = []
-    if sending is not None:
+    # A portal in trouble took nothing, if it was asked at all.
+    held_up = sending is not None and sending.outcome == Sending.Outcome.TROUBLE
+    if sending is not None and not held_up:
         details.append(
             ngettext("In a batch of %(n)d result.", "In a batch of %(n)d results.", sending.results)
             % {"n": sending.results}
         )
+    if sending is not None:
         details.append(_answer(sending))
-    if invocation.sends > 1:
+    if invocation.sends > (0 if held_up else 1):
         details.append(
             ngettext("Sent %(n)d time in all.", "Sent %(n)d times in all.", invocation.sends)
             % {"n": invocation.sends}
         )
     at = sending.started_at if sending is not None else invocation.sent_at
-    return [Moment(at, INFO, _("Sent to the portal"), details, sending)]
+    title = _("Held up by the portal's trouble") if held_up else _("Sent to the portal")
+    return [Moment(at, WARN if held_up else INFO, title, details, sending)]
 
 
 def _answer(sending: Sending) -> str:

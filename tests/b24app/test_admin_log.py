@@ -289,6 +289,16 @@ def test_a_call_that_is_not_there_leads_back_to_the_log(auditor):
     assert "There is no call #999" in answer.content.decode()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_impossible_number_or_day_is_a_wrong_address(auditor):
+    InvocationFactory()
+    log = reverse("admin:handlers_invocation_changelist")
+    assert auditor.get(f"{log}{'9' * 30}/history/").status_code == 302
+    for day in ("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00%2B14:00"):
+        answer = auditor.get(f"{log}?received_at__gte={day}")
+        assert answer.status_code in (200, 302), day
+
+
 def test_the_panels_of_a_portal_show_its_robots_and_calls(auditor):
     registration = RegistrationFactory(error_code="ERROR_METHOD_NOT_FOUND")
     call = InvocationFactory(portal=registration.portal, state=State.FAILED, cause="memory")

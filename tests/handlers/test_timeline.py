@@ -70,6 +70,18 @@ def test_a_call_that_went_well():
     assert timeline.what_to_do(call) == ""
 
 
+def test_what_a_portal_in_trouble_held_up_was_not_sent():
+    portal = PortalFactory()
+    sending = Sending.objects.create(
+        portal=portal, outcome="trouble", code="dropped", seconds=0.1, started_at=at(9), results=1
+    )
+    call = InvocationFactory(portal=portal, state=State.READY, sends=1, sent_at=at(2), sending=sending)
+    title, *details = told(call)[-2]
+    assert title == "Held up by the portal's trouble"
+    assert "In a batch of 1 result." not in details
+    assert details[-1] == "Sent 1 time in all."
+
+
 def failed(**fields):
     return InvocationFactory(state=State.FAILED, cause=Cause.ROBOT_ERROR, ended_at=at(9), **fields)
 
