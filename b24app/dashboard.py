@@ -38,6 +38,7 @@ from portals.standing import STANDINGS
 from robots.lost import lost
 from robots.models import PushItem, Registration, Robot
 from robots.push_queue import OPEN as PUSHING
+from robots.refused import refused
 from robots.unpushed import unpushed
 
 HOURS = 24
@@ -150,7 +151,7 @@ def needs(user: AbstractBaseUser | AnonymousUser) -> list[Need]:
         if n:
             href = f"{pending}?state__in=refused,given_up"
             found.append(Need(WARN if promised else INFO, words % {"n": n}, href))
-    if may("robots.view_registration") and (n := Registration.objects.filter(error_code__gt="").count()):
+    if may("robots.view_registration") and (n := Registration.objects.filter(refused()).count()):
         words = ngettext(
             "%(n)s robot was refused by its portal", "%(n)s robots were refused by their portals", n
         )

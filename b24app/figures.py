@@ -16,6 +16,7 @@ from handlers.models import OPEN_STATES, Invocation, RefusedCall, State
 from portals.clock import db_now
 from portals.models import Bucket, PendingInstallation, Portal
 from robots.models import ForeignCode, Registration
+from robots.refused import refused
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def registrations() -> dict[str, int]:
     return Registration.objects.aggregate(
         held=Count("id", filter=Q(pushed_version__isnull=False)),
         due=Count("id", filter=Q(due_at__isnull=False)),
-        error=Count("id", filter=~Q(error_code="")),
+        error=Count("id", filter=refused()),
         missing=Count("id", filter=Q(observed=Registration.Observed.MISSING, wanted_version__isnull=False)),
     ) | {"foreign": ForeignCode.objects.count()}
 

@@ -95,7 +95,7 @@ class Figures(Collector):
         )
         yield _by_label(
             "b24_registrations",
-            "Registrations: held by portals, due to be pushed, with an error, missing, foreign.",
+            "Registrations: held by portals, due to be pushed, refused (error), missing, foreign.",
             ["kind"],
             (((kind,), number) for kind, number in figures.registrations().items()),
         )

@@ -90,6 +90,29 @@ _PASSES: dict[str, float] = {
 }
 _UNKNOWN = {"internal_server_error": 10.0, "error_unexpected_answer": 10.0}
 _TOKEN = {"expired_token", "invalid_token"}
+# What is stored of an error that passes and has no code of these tables.
+NOT_NOW = "not_now"
+# Codes of errors that pass, in small letters: of the tables above, and our own words.
+PASSING = frozenset(
+    {
+        *_PASSES,
+        *_UNKNOWN,
+        *_TOKEN,
+        NOT_NOW,
+        "broken_answer",
+        "bucket",
+        "dropped",
+        "foreign_answer",
+        "half_answer",
+        "no_json",
+        "not_reached",
+        "not_verified",
+        "redirect",
+        "refresh_busy",
+        "request_failed",
+        "timeout",
+    }
+)
 # Codes that are the portal's state, as values of Portal.Trouble.
 _TROUBLES: dict[str, str] = {
     "no_auth_found": "token_lost",

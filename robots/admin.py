@@ -25,6 +25,7 @@ from robots.lost import lost
 from robots.models import ForeignCode, Push, Registration, Robot, RobotVersion
 from robots.payload import diff, load
 from robots.publish import verdict
+from robots.refused import refused, waits
 from robots.registration_words import state_of, what_to_do
 
 admin.site.register(Robot, RobotAdmin)
@@ -113,11 +114,17 @@ class ErrorFilter(admin.SimpleListFilter):
     parameter_name = "error"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", _("with an error")), ("no", _("without"))]
+        return [
+            ("yes", _("refused by the portal")),
+            ("waits", _("waits to be tried again")),
+            ("no", _("without")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Registration]) -> QuerySet[Registration]:
         if self.value() == "yes":
-            return queryset.filter(error_code__gt="")
+            return queryset.filter(refused())
+        if self.value() == "waits":
+            return queryset.filter(waits())
         return queryset.filter(error_code="") if self.value() == "no" else queryset
 
 

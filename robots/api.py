@@ -14,6 +14,7 @@ from portals.api_filters import Choice, Filters, Flag, Moment, Word, of_applicat
 from portals.api_reading import Resource
 from robots.definition import definition_of
 from robots.models import Kind, Registration, Robot, RobotVersion
+from robots.refused import refused
 from robots.registration_words import state_of, what_to_do
 
 LATEST = RobotVersion.objects.filter(robot=OuterRef("pk")).order_by("-number")
@@ -187,7 +188,7 @@ class RegistrationFilters(Filters):
     error = Flag(help_text="Whether the portal refused the last push.")
 
     def narrow_error(self, queryset: QuerySet[Registration], value: bool) -> QuerySet[Registration]:
-        return queryset.exclude(error_code="") if value else queryset.filter(error_code="")
+        return queryset.filter(refused() if value else ~refused())
 
 
 @extend_schema_view(

@@ -26,6 +26,7 @@ from robots.admin_push_record import item_badge, latest_of, what_words
 from robots.lost import lost
 from robots.models import ForeignCode, Registration
 from robots.push_order import order_check
+from robots.refused import refused
 from robots.registration_words import state_of, what_to_do
 
 SHOWN = 100
@@ -33,7 +34,9 @@ PUSHES_SHOWN = 5
 
 
 def robots_there(portal_ids: Sequence[int]) -> Mapping[int, Any]:
-    """Portal id -> a badge: how many robots are there, or how many have an error."""
+    """Portal id -> a badge: how many robots are there, or how many the portal refused.
+
+    What waits for a portal in trouble is told by its standing."""
     gone = Q(observed=Registration.Observed.MISSING, wanted_version__isnull=False)
     counted = (
         Registration.objects.filter(portal__in=portal_ids)
@@ -41,7 +44,7 @@ def robots_there(portal_ids: Sequence[int]) -> Mapping[int, Any]:
         .values("portal")
         .annotate(
             pushed=Count("id", filter=Q(pushed_version__isnull=False)),
-            errors=Count("id", filter=Q(error_code__gt="")),
+            errors=Count("id", filter=refused()),
             missing=Count("id", filter=gone),
         )
     )

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from portals import error_words, errors
 from portals.models import Portal
 from robots.plan import Action, PortalPlan, Step
+from robots.refused import is_refused
 
 NO_ADMINISTRATOR = Portal.Trouble.NO_RIGHTS
 
@@ -54,8 +55,15 @@ def trouble_sentence(error: errors.RestError) -> str:
 
 
 def error_code_of(error: errors.RestError) -> str:
-    """What a registration stores of an error: the trouble's word, or the portal's own code."""
-    return (error.trouble if isinstance(error, errors.PortalTrouble) else error.code)[:64] or "error"
+    """What a registration stores of an error: the trouble's word, or the portal's own code.
+
+    A code alone has to tell a refusal from what passes, so one that passes by its status gets a word of ours.
+    """
+    if isinstance(error, errors.PortalTrouble):
+        return error.trouble[:64]
+    if isinstance(error, errors.Passes) and is_refused(error.code or "error"):
+        return errors.NOT_NOW
+    return error.code[:64] or "error"
 
 
 def means_no_administrator(error: errors.RestError) -> bool:

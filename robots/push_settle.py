@@ -152,7 +152,7 @@ class Settler:
         with self._fenced():
             for row in rows:
                 row.due_at = now + self._pause(row, error)
-                row.error_code, row.error_text, row.error_at = error_code_of(error), error.text[:500], now
+                row.error_code, row.error_text, row.error_at = error_code_of(error), text_of(error), now
                 row.save(update_fields=["error_code", "error_text", "error_at", "due_at"])
 
     def _pause(self, row: Registration, error: errors.RestError) -> dt.timedelta:
@@ -189,6 +189,12 @@ def _row(step: Step) -> Registration:
     row = step.wish.registration
     assert row is not None  # noqa: S101  (`want` made one for every step that changes something)
     return row
+
+
+def text_of(error: errors.RestError) -> str:
+    """What the portal said; with its code where that is not stored as such."""
+    said = f"{error.code} {error.text}".strip() if error_code_of(error) == errors.NOT_NOW else error.text
+    return said[:500]
 
 
 def _forget(row: Registration) -> None:

@@ -9,8 +9,10 @@ from django.utils.translation import gettext_lazy
 
 from portals.models import Portal
 from portals.panels import BAD, INFO, OFF, OK, WARN
+from portals.standing import what_to_do as what_to_do_about
 from robots.lost import is_lost
 from robots.models import Registration
+from robots.refused import is_passing, is_trouble
 
 _WHAT_TO_DO: dict[str, Any] = {
     "ACCESS_DENIED": gettext_lazy("Open the application there as an administrator, then push again."),
@@ -36,8 +38,6 @@ _WHAT_TO_DO: dict[str, Any] = {
     "ERROR_ACTIVITY_NOT_FOUND": gettext_lazy("Push again: the portal lost it, and it is added anew."),
     "foreign": gettext_lazy("Other software holds this code there. Adopt it, or choose another code."),
     "not_published": gettext_lazy("Publish the robot, then push."),
-    "not_verified": gettext_lazy("Nothing: it is tried again by itself."),
-    "insufficient_scope": gettext_lazy("Give the application the scope “bizproc” and install it again."),
 }
 
 
@@ -52,6 +52,10 @@ def advice(error_code: str) -> str:
     """What a person does about an error of a push; '' for none."""
     if not error_code:
         return ""
+    if is_trouble(error_code):
+        return what_to_do_about(error_code)
+    if is_passing(error_code):
+        return _("Nothing: it is tried again by itself.")
     return str(_WHAT_TO_DO.get(error_code, _("Push again. If it stays, read what the portal said.")))
 
 
@@ -61,7 +65,7 @@ def state_of(registration: Registration) -> tuple[str, str]:
     if portal.state == Portal.State.UNINSTALLED:
         return OFF, _("the application is uninstalled there")
     if registration.error_code:
-        return BAD, _("the portal refused: %(code)s") % {"code": registration.error_code}
+        return _error(registration.error_code)
     if registration.wanted_version_id is None:
         return (WARN, _("to be deleted")) if registration.pushed_version_id else (OFF, _("not wanted there"))
     if registration.observed == Registration.Observed.FOREIGN:
@@ -78,3 +82,11 @@ def state_of(registration: Registration) -> tuple[str, str]:
     if registration.tried_at is not None:
         return INFO, _("on the portal; whether as wanted is not known until it is pushed")
     return OK, _("on the portal")
+
+
+def _error(code: str) -> tuple[str, str]:
+    if is_trouble(code):
+        return WARN, _("waits for the portal: %(trouble)s") % {"trouble": Portal.Trouble(code).label}
+    if is_passing(code):
+        return WARN, _("not taken yet (%(code)s); it is tried again by itself") % {"code": code}
+    return BAD, _("the portal refused: %(code)s") % {"code": code}

@@ -116,7 +116,8 @@ def test_filters_of_portals(auditor):
 
 def test_filters_of_robots_versions_and_registrations(auditor):
     registration = RegistrationFactory(error_code="x", observed=Registration.Observed.MISSING)
-    quiet = RegistrationFactory()
+    # What waits for its portal is not refused by it.
+    quiet = RegistrationFactory(error_code="plan_lapsed")
     robot, version = registration.robot, registration.wanted_version
     draft = RobotFactory(kind="activity", removed_at=NOW)
     slug = robot.application.slug
