@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from portals.admin_forms import ApplicationForm
 from portals.admin_portal import PortalAdmin
+from portals.crypto import is_set
 from portals.models import Application, PendingInstallation, Portal, PortalGroup
 from portals.panels import BAD, OK, WARN, badge
 from portals.read_only import ReadOnlyAdmin
@@ -59,7 +60,7 @@ class ApplicationAdmin(admin.ModelAdmin):
 
     @admin.display(description=gettext_lazy("client secret"))
     def secret_set(self, application: Application) -> SafeString:
-        return badge(OK, _("set")) if application.client_secret else badge(BAD, _("not set"))
+        return badge(OK, _("set")) if is_set(application, "client_secret") else badge(BAD, _("not set"))
 
     @admin.display(description=gettext_lazy("Application address"))
     def handler_path(self, application: Application) -> SafeString:

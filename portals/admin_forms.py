@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portals.crypto import is_set
 from portals.models import Application, Portal, PortalSetting
 
 
@@ -36,10 +37,11 @@ class ApplicationForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "secret" not in self.fields:
             return
-        self.fields["secret"].required = not self.instance.client_secret
+        stored = is_set(self.instance, "client_secret")
+        self.fields["secret"].required = not stored
         self.fields["secret"].help_text = (
             _("Set. Leave empty to keep it; it is not shown again.")
-            if self.instance.client_secret
+            if stored
             else _("From the application's card in Bitrix24. Stored encrypted and not shown again.")
         )
 

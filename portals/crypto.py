@@ -136,6 +136,11 @@ class _Opening(DeferredAttribute):
         instance.__dict__[self.field.attname] = value
 
 
+def is_set(instance: models.Model, name: str) -> bool:
+    """Whether a secret of the row is stored; it is not opened, so a page that asks for a new one can be shown."""
+    return bool(instance.__dict__[name])
+
+
 class EncryptedTextField(models.Field):
     """Text in Python, a Fernet token in the database; '' is stored as nothing at all.
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.management import call_command
+from django.db import connection
 from django.urls import reverse
 
 from portals.models import Application, Portal, PortalGroup, PortalSetting
@@ -51,6 +55,25 @@ def test_a_secret_is_set_kept_and_replaced():
     assert made.client_secret == "second"
     said = " ".join(LogEntry.objects.values_list("change_message", flat=True))
     assert "first" not in said and "second" not in said
+
+
+@pytest.mark.parametrize("way", ["the page", "the command"])
+def test_a_secret_that_no_key_opens_is_replaced_where_it_was_entered(way):
+    client = signed_in("integrators")
+    made = ApplicationFactory(slug="main", name="Main", client_id="local.1")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE portals_application SET client_secret = %s", [b"damaged"])
+    assert client.get(reverse("admin:portals_application_changelist")).status_code == 200
+    page = reverse("admin:portals_application_change", args=[made.pk])
+    assert client.get(page).status_code == 200
+    data = {"name": "Main", "slug": "main", "client_id": "local.1", "secret": "anew"}
+    if way == "the page":
+        assert client.post(page, {**data, "name": "Other", "secret": ""}).status_code == 302
+        assert client.post(page, data).status_code == 302
+    else:
+        words = ["--name", "Main", "--client-id", "local.1", "--client-secret", "anew"]
+        call_command("create_application", "main", *words, stdout=io.StringIO())
+    assert Application.objects.get().client_secret == "anew"
 
 
 def test_a_typed_secret_does_not_come_back_with_an_error():
