@@ -14,7 +14,7 @@ from django.db.models import Count, Q
 
 from b24app import probe
 from b24app.alarm import Alarm, FailingSweep, Kind
-from handlers import attention, lateness, spool
+from handlers import attention, lateness, silence, spool
 from handlers.lateness import Late
 from handlers.models import Invocation, State
 from portals.clock import db_now
@@ -84,16 +84,24 @@ def stuck() -> Iterator[Cause]:
 
 def portals_in_trouble() -> Iterator[Cause]:
     now = db_now()
+    silent = silence.since_before(now - TROUBLE_LASTS)
     wrong = Portal.objects.filter(state=Portal.State.INSTALLED).filter(
-        ~Q(trouble="") | Q(token_state__in=[Portal.Token.NONE, Portal.Token.LOST]) | Q(token_is_admin=False)
+        ~Q(trouble="")
+        | Q(token_state__in=[Portal.Token.NONE, Portal.Token.LOST])
+        | Q(token_is_admin=False)
+        | Q(pk__in=silent)
     )
     for portal in wrong:
         lost = portal.token_state in (Portal.Token.NONE, Portal.Token.LOST)
         trouble = portal.trouble or (Portal.Trouble.TOKEN_LOST if lost else "")
         lasts = now - portal.trouble_since if portal.trouble_since else dt.timedelta()
+        # A code, not its words: each reader has a language of his own.
         if trouble and (lost or trouble in AT_ONCE or lasts >= TROUBLE_LASTS):
-            # A code, not its words: each reader has a language of his own.
             yield Cause(Kind.PORTAL_TROUBLE, str(portal.pk), {"portal": str(portal), "trouble": str(trouble)})
+        elif portal.pk in silent:
+            params = {"portal": str(portal), "trouble": str(Portal.Trouble.UNREACHABLE)}
+            # What waited for an end of a pause has had no time for an answer.
+            yield Cause(Kind.PORTAL_TROUBLE, str(portal.pk), params, grace=CATCHES_UP)
         if portal.token_is_admin is False:
             yield Cause(Kind.PORTAL_NO_ADMIN, str(portal.pk), {"portal": str(portal)})
 

@@ -6,6 +6,11 @@ holds a sender for over a minute each time.
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
+
+from django.db import connection
+
 from handlers.models import Sending
 from portals import trouble
 from portals.errors import PortalTrouble, UnknownAnswer
@@ -15,6 +20,8 @@ from portals.models import Portal
 MOST = 3
 # For so many requests after one with looks that got no answer, results go without looks.
 _APART = 10
+# A silence is followed back over so many requests: one in trouble is sent at most four a minute.
+_FAR = 200
 _OUTCOMES = (Sending.Outcome.ANSWERED, Sending.Outcome.UNKNOWN, Sending.Outcome.TROUBLE)
 
 
@@ -41,3 +48,33 @@ def looks_go_apart(portal: Portal) -> bool:
         if looks and outcome in (Sending.Outcome.ANSWERED, Sending.Outcome.UNKNOWN)
     ]
     return told[:1] == [Sending.Outcome.UNKNOWN]
+
+
+def since_before(moment: dt.datetime) -> set[int]:
+    """Portals that have results waiting and answered none since before `moment`, each request's answer lost.
+
+    Their trouble need not last: one that answers a small question is well again until the next results are lost. Those
+    whose trouble lasts that long are left out: it tells of itself.
+    """
+    sql = (
+        "SELECT p.id FROM portals_portal p WHERE p.state = 'installed' AND p.paused_at IS NULL"
+        " AND (p.trouble = '' OR (p.trouble = 'unreachable' AND p.trouble_since > %s))"
+        " AND (EXISTS (SELECT 1 FROM handlers_invocation i WHERE i.portal_id = p.id AND i.state = 'ready')"
+        " OR p.id IN (SELECT i.portal_id FROM handlers_invocation i"
+        " WHERE i.state IN ('computing', 'sending') AND i.state = 'sending'))"
+        # By the last of them almost all portals are told apart: one look into an index each.
+        " AND 'unknown' = (SELECT s.outcome FROM handlers_sending s WHERE s.portal_id = p.id AND s.results > 0"
+        " AND s.outcome IN ('answered', 'unknown') ORDER BY s.id DESC LIMIT 1)"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [connection.ops.adapt_datetimefield_value(moment)])
+        found = [row[0] for row in cursor.fetchall()]
+    return {pk for pk in found if _lost_since_before(pk, moment)}
+
+
+def _lost_since_before(portal_id: int, moment: dt.datetime) -> bool:
+    told = (Sending.Outcome.ANSWERED, Sending.Outcome.UNKNOWN)
+    sendings = Sending.objects.filter(portal=portal_id, outcome__in=told, results__gt=0).order_by("-id")
+    last = sendings.values_list("outcome", "started_at")[:_FAR]
+    lost = list(itertools.takewhile(lambda each: each[0] == Sending.Outcome.UNKNOWN, last))
+    return len(lost) >= MOST and lost[-1][1] <= moment

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +17,8 @@ from django.db import connection
 from django.test import Client
 
 from b24app import figures
-from handlers import compute, confirm, delivery, restored, sending, sweeper, waits
-from handlers.models import Confirmation, Invocation, State
+from handlers import compute, confirm, delivery, restored, sending, silence, sweeper, waits
+from handlers.models import Confirmation, Invocation, Sending, State
 from portals.batch import BatchAnswer
 from portals.clock import db_now
 from portals.crypto import encrypt
@@ -217,6 +218,26 @@ def test_what_operators_watch(portal: Portal) -> None:
     for index in ("received", "ready", "leased", "confirm"):
         uses(asked, f"invocation_{index}", "COUNT")
     uses(asked, "received_time", "received_at")
+
+
+def test_who_is_silent(portal: Portal) -> None:
+    rows(portal, State.READY)
+    rows(portal, State.SENDING, lease_until=db_now())
+    began = db_now() - timedelta(minutes=20)
+    fields: dict[str, Any] = {"started_at": began, "results": 1}
+    for other in Portal.objects.exclude(pk=portal.pk):
+        answered = Sending(portal=other, outcome=Sending.Outcome.ANSWERED, **fields)
+        Sending.objects.bulk_create(copy(answered) for _ in range(1000))
+    Sending.objects.filter(portal=portal).update(results=1, outcome=Sending.Outcome.ANSWERED)
+    for _ in range(silence.MOST):
+        Sending.objects.create(portal=portal, outcome=Sending.Outcome.UNKNOWN, **fields)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with caught(LOG, "handlers_sending") as asked:
+        assert silence.since_before(began) == {portal.pk}
+    assert_quick(asked)
+    assert len(asked) == 2
+    uses(asked[1:], "sending_portal")
 
 
 def test_pages_of_the_log(portal: Portal) -> None:

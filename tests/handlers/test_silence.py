@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from b24app import alarm_causes
 from handlers import delivery, looks, silence
 from handlers.models import Invocation, Sending, State
 from portals import lease, sweep
@@ -221,3 +222,34 @@ def test_looks_that_break_their_answer_hold_up_few_results_of_a_busy_portal(
         silent.deliver()
         later(settings, 10)
     assert not silence.looks_go_apart(silent.portal)
+
+
+def test_one_that_answers_little_and_no_results_is_an_alarm_though_little_waits_for_it(
+    silent: Silent, settings: Any
+) -> None:
+    """Each answer to a small question ends its trouble, until the one call that waits is lost again."""
+    Portal.objects.update(access_expires_at=db_now() + timedelta(days=1))
+    silent.half_well = True
+    silent.call()
+
+    def alarmed(steps: int) -> list[bool]:
+        found = []
+        for _ in range(steps):
+            silent.deliver()
+            sweep._ask_troubled()
+            found.append([cause.kind for cause in alarm_causes.portals_in_trouble()] == ["portal_trouble"])
+            later(settings, 10)
+        return found
+
+    assert not any(alarmed(60))
+    # From then on without a gap, whether it is in trouble just then or not.
+    assert all(alarmed(60)[1:])
+    Portal.objects.update(paused_at=db_now(), trouble="")
+    assert list(alarm_causes.portals_in_trouble()) == []
+    Portal.objects.update(paused_at=None)
+    silent.well = True
+    assert not any(alarmed(30)[20:])
+    # Another that is lost is no silence yet.
+    silent.well = False
+    silent.call()
+    assert not any(alarmed(30))
