@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 
+from portals.crypto import opened
 from portals.models import Portal
 
 
@@ -15,5 +16,6 @@ def same(stored: str, told: str) -> bool:
 def is_another(portal: Portal, told: str) -> bool:
     """Whether one is told that this portal neither has nor had a moment ago."""
     return bool(told) and not (
-        same(portal.application_token, told) or same(portal.former_application_token, told)
+        same(opened(portal, "application_token"), told)
+        or same(opened(portal, "former_application_token"), told)
     )

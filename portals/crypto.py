@@ -141,6 +141,15 @@ def is_set(instance: models.Model, name: str) -> bool:
     return bool(instance.__dict__[name])
 
 
+def opened(instance: models.Model, name: str) -> str:
+    """A secret of the row, '' where no key opens it: for who is about to replace it, or compares it with what is
+    told, which nothing unreadable equals."""
+    try:
+        return str(getattr(instance, name))
+    except SecretUnreadable:
+        return ""
+
+
 class EncryptedTextField(models.Field):
     """Text in Python, a Fernet token in the database; '' is stored as nothing at all.
 

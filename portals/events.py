@@ -12,6 +12,7 @@ from portals import claim, install, verify
 from portals.application_token import same
 from portals.claim import BadClaim
 from portals.clock import db_now
+from portals.crypto import opened
 from portals.install import After, Outcome
 from portals.models import Application, Portal
 
@@ -78,7 +79,7 @@ def _uninstalled(application: Application, form: dict[str, Any]) -> Outcome:
     with transaction.atomic():
         row = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
         if row.state != Portal.State.INSTALLED or not same(
-            row.application_token, _auth(form, "application_token")
+            opened(row, "application_token"), _auth(form, "application_token")
         ):
             return Outcome("known", row)
         if told_at is not None and row.installed_at is not None and told_at < row.installed_at - _LATE:
@@ -104,7 +105,7 @@ def _known(application: Application, form: dict[str, Any]) -> Portal | None:
     if not claim.MEMBER_ID.fullmatch(member_id):
         raise BadClaim("The event names no portal: auth[member_id] is missing or malformed.")
     portal = verify.find(application, member_id)
-    if portal is None or not same(portal.application_token, _auth(form, "application_token")):
+    if portal is None or not same(opened(portal, "application_token"), _auth(form, "application_token")):
         return None
     return portal
 

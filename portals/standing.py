@@ -51,7 +51,8 @@ _WHAT_TO_DO: dict[str, Any] = {
         "Set the client id and secret on the application's page as Bitrix24 shows them."
     ),
     Portal.Trouble.KEY_MISSING: gettext_lazy(
-        "Add the key that encrypted it back to ENCRYPTION_KEYS and restart. Results are kept and sent afterwards."
+        "Add the key that encrypted it back to ENCRYPTION_KEYS and restart. If it is lost, enter the application's"
+        " client secret anew and open the application on the portal as an administrator, once. Results are kept."
     ),
     Portal.Trouble.SCOPE: gettext_lazy("Give the application the scope “bizproc” and install it again."),
     Portal.Trouble.MOVED: gettext_lazy(

@@ -19,7 +19,7 @@ from portals.application_token import is_another, same
 from portals.batch import as_map
 from portals.claim import UPDATE, Claim
 from portals.clock import db_now
-from portals.crypto import token_hash
+from portals.crypto import opened, token_hash
 from portals.errors import Passes, RestError
 from portals.exchange import exchange
 from portals.failpoint import failpoint
@@ -39,6 +39,7 @@ _OPENING_HELPS = {
     Portal.Trouble.TOKEN_LOST,
     Portal.Trouble.USER_DISMISSED,
     Portal.Trouble.NO_RIGHTS,
+    Portal.Trouble.KEY_MISSING,
     Portal.Trouble.MOVED,
 }
 
@@ -83,7 +84,7 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
         and portal.has_working_token
         and portal.token_is_admin is True
         and portal.trouble not in _OPENING_HELPS
-        and same(portal.application_token, claim.application_token)
+        and same(opened(portal, "application_token"), claim.application_token)
     )
 
 
@@ -164,7 +165,7 @@ def _settle(portal_id: int, claim: Claim, tokens: oauth.Tokens, is_admin: bool |
         # What waits for an administrator (a push, the events' binding) goes on at once.
         waited = row.token_is_admin is not True or row.trouble in _OPENING_HELPS
         changed = taken == _ALL or (is_admin is True and waited)
-        if row.access_token == tokens.access_token:
+        if opened(row, "access_token") == tokens.access_token:
             row.token_is_admin = is_admin
         if is_admin:
             row.instances = learn.can_look_up_again(row)
@@ -213,11 +214,11 @@ def _store(portal: Portal, tokens: oauth.Tokens, is_admin: bool | None) -> None:
 
 def _replace_application_token(portal: Portal, claim: Claim) -> bool:
     """An administrator's form brought another one; calls on their way carry the former a while (§3)."""
-    told = claim.application_token
-    if not told or same(portal.application_token, told):
+    told, former = claim.application_token, opened(portal, "application_token")
+    if not told or same(former, told):
         return False
-    if portal.application_token:
-        portal.former_application_token = portal.application_token
+    if former:
+        portal.former_application_token = former
         portal.former_until = db_now() + FORMER_TOKEN
     portal.application_token = told
     return True

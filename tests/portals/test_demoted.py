@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from portals.client import PortalClient
-from portals.errors import CommandRefused
+from portals.errors import CommandRefused, PortalTrouble
 from portals.finish import finish
 from portals.models import Portal
 from portals.standing import standing
@@ -79,7 +80,7 @@ def test_an_answer_to_a_former_token_says_nothing_of_the_one_that_came_meanwhile
     assert (portal.token_user_id, portal.token_is_admin) == (3, True)
 
 
-@pytest.mark.parametrize("trouble", ["no_rights", "token_lost", "user_dismissed", "moved"])
+@pytest.mark.parametrize("trouble", ["no_rights", "token_lost", "user_dismissed", "key_missing", "moved"])
 def test_a_trouble_that_opening_the_application_is_advised_for_is_ended_by_it(world, installed, trouble):
     in_good_order(world)
     Portal.objects.update(trouble=trouble)
@@ -116,3 +117,17 @@ def test_s7_a_plan_that_got_workflows_makes_looks_be_tried_again(world):
     Portal.objects.update(instances="absent")
     PortalClient(Portal.objects.get()).call("bizproc.activity.list")
     assert Portal.objects.get().instances == "absent"
+
+
+def test_a_portal_whose_key_is_lost_comes_back_by_an_administrator_who_opens_the_application(world):
+    portal = in_good_order(world)
+    columns = ["access_token", "refresh_token", "application_token"]
+    with connection.cursor() as cursor:
+        for column in columns:
+            cursor.execute(f"UPDATE portals_portal SET {column} = %s", [b"damaged"])
+    with pytest.raises(PortalTrouble):
+        PortalClient(portal).call("bizproc.robot.list")
+    assert world.open(user=3)["status"] == 200
+    portal = Portal.objects.get()
+    assert portal.trouble == "" and all(getattr(portal, column) for column in columns)
+    assert PortalClient(portal).call("bizproc.robot.list") == []

@@ -179,14 +179,15 @@ def test_a_wake_for_later_comes_then_and_not_before(tmp_path):
         FOLDERS
         + """
 began = time.monotonic()
-wake.wake_later("deliver", 0.4)
-wake.wake_later("deliver", 0.4)
+for _ in range(50):
+    wake.wake_later("deliver", 0.4)
 wake.wake_later("compute", wake.LATER_MAX + 1)
 until(files)
 took = time.monotonic() - began
 until(lambda: not wake._flags and not wake._later)
-print(len(files()), took >= 0.4)
+# Between two of them a moment may have passed.
+print(len(files()) <= 2, took >= 0.4)
 """,
         tmp_path,
     )
-    assert told == ["1", "True"]
+    assert told == ["True", "True"]

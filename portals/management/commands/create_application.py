@@ -9,19 +9,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from portals.crypto import SecretUnreadable
+from portals.crypto import opened
 from portals.models import Application
 
 _SLUG = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 _MOST = 200
-
-
-def _secret_of(application: Application) -> str:
-    """ "" where no key opens it: it is written anew."""
-    try:
-        return application.client_secret
-    except SecretUnreadable:
-        return ""
 
 
 class Command(BaseCommand):
@@ -59,7 +51,7 @@ class Command(BaseCommand):
             )
         application = application or Application(slug=slug)
         wanted = (options["name"].strip()[:_MOST], client_id, secret)
-        if made or wanted != (application.name, application.client_id, _secret_of(application)):
+        if made or wanted != (application.name, application.client_id, opened(application, "client_secret")):
             application.name, application.client_id, application.client_secret = wanted
             application.save()
             self.stdout.write(f"Application {slug} {'created' if made else 'changed'}.")
