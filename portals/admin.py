@@ -19,6 +19,7 @@ from portals.admin_portal import PortalAdmin
 from portals.crypto import is_set
 from portals.models import Application, PendingInstallation, Portal, PortalGroup
 from portals.panels import BAD, OK, WARN, badge
+from portals.pending_words import error_of, way_of
 from portals.read_only import ReadOnlyAdmin
 
 
@@ -112,11 +113,11 @@ class PendingInstallationAdmin(ReadOnlyAdmin):
         "member_id",
         "its_state",
         "application",
-        "way",
+        "its_way",
         "received_at",
         "tries",
         "next_try_at",
-        "error",
+        "its_error",
     ]
     list_filter = ["state", "application"]
     list_select_related = ["application"]
@@ -126,14 +127,14 @@ class PendingInstallationAdmin(ReadOnlyAdmin):
         "application",
         "its_state",
         "to_do",
-        "error",
-        "way",
+        "its_error",
+        "its_way",
         "received_at",
         "tries",
         "next_try_at",
         "ended_at",
     ]
-    readonly_fields = ["its_state", "to_do"]
+    readonly_fields = ["its_state", "to_do", "its_error", "its_way"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PendingInstallation]:
         """One that no key opens is told of like the others."""
@@ -144,6 +145,14 @@ class PendingInstallationAdmin(ReadOnlyAdmin):
         return badge(
             WARN if pending.state == PendingInstallation.State.WAITING else BAD, pending.get_state_display()
         )
+
+    @admin.display(description=gettext_lazy("error"), ordering="error")
+    def its_error(self, pending: PendingInstallation) -> str:
+        return error_of(pending.error)
+
+    @admin.display(description=gettext_lazy("way"), ordering="way")
+    def its_way(self, pending: PendingInstallation) -> str:
+        return way_of(pending.way)
 
     @admin.display(description=gettext_lazy("What to do"))
     def to_do(self, pending: PendingInstallation) -> str:

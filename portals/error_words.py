@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop
 
 from portals.errors import RestError
 
-# As `transport`, `errors`, `client` and `batch` write them; %s is any text.
+# As they are raised in this room (and kept by `handlers.offers`); %s is any text.
 _SENTENCES = [
     (re.compile(re.escape(text).replace("%s", r"(.+)")), text)
     for text in (
@@ -19,12 +19,26 @@ _SENTENCES = [
         gettext_noop("No connection could be made."),
         gettext_noop("The TLS certificate was not accepted."),
         gettext_noop("The answer broke off (%s)."),
+        gettext_noop("The answer is larger than %s bytes."),
         gettext_noop("The answer has no result."),
         gettext_noop("The answer to the batch is incomplete."),
         gettext_noop("The portal did not get to this command."),
         gettext_noop("The portal's request limit is used up for now."),
         gettext_noop("The method has used its share of time."),
         gettext_noop("The request failed (%s)."),
+        gettext_noop("The portal answers with a redirect."),
+        gettext_noop("The portal did not say whose token it is."),
+        gettext_noop("The token server answers with a redirect."),
+        gettext_noop("The token server answered for another portal."),
+        gettext_noop("The token server has not answered yet."),
+        gettext_noop("The token server's answer is incomplete."),
+        gettext_noop("Another process is renewing the token."),
+        gettext_noop("Other installations are being verified."),
+        gettext_noop("The same form is being verified."),
+        gettext_noop("A call brought a token."),
+        gettext_noop(
+            "A stored secret can't be read with any key of ENCRYPTION_KEYS. Add the key that encrypted it back."
+        ),
         gettext_noop("An empty answer."),
         gettext_noop("Not JSON: %s"),
     )
@@ -43,6 +57,15 @@ def told(error: RestError) -> str:
     said, http = _parts(error.code, str(error))
     ours = _ours(said)
     return f"{ours}{http}" if ours else str(error)
+
+
+def in_readers_words(stored: str) -> str:
+    """An error as `str(error)` stored it: one of our own sentences without its word, else as it is."""
+    for code in ("", stored.partition(" ")[0]):
+        said, http = _parts(code, stored)
+        if ours := _ours(said):
+            return f"{ours}{http}"
+    return stored
 
 
 def _parts(code: str, stored: str) -> tuple[str, str]:

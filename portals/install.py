@@ -63,11 +63,10 @@ def receive(application: Application, claim: Claim, after: After | None = None) 
         slow = Passes("slow", "The token server has not answered yet.", retry_after=_SLOW_SECONDS)
         return _keep(application, claim, slow)
     if isinstance(attempt.error, Refused):
-        log.warning(
-            "An installation of %s on %s was refused: %s", application.slug, claim.member_id, attempt.error
-        )
+        why = pending.in_english(attempt.error)
+        log.warning("An installation of %s on %s was refused: %s", application.slug, claim.member_id, why)
         if claim.way != OAUTH:
-            pending.refused(application, claim, pending.in_english(attempt.error))
+            pending.refused(application, claim, why)
         return Outcome("refused", sentence=str(attempt.error))
     if isinstance(attempt.error, verify.Later):
         return _keep(application, attempt.error.claim, attempt.error)

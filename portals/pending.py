@@ -177,10 +177,11 @@ def _try(row: PendingInstallation) -> Portal | None:
     try:
         done = verify.verify(row.application, claim)
     except Refused as error:
+        why = in_english(error)
         log.warning(
-            "A kept installation of %s on %s was refused: %s", row.application.slug, row.member_id, error
+            "A kept installation of %s on %s was refused: %s", row.application.slug, row.member_id, why
         )
-        _end(row, _State.REFUSED, in_english(error))
+        _end(row, _State.REFUSED, why)
         return None
     except Passes as error:
         _put_off(row, error)
@@ -227,6 +228,6 @@ def _is_news(application_id: int, member_id: str, way: str) -> bool:
 
 
 def in_english(error: Exception) -> str:
-    """The sentence as it is stored, whoever's request it was."""
+    """The sentence as it is stored and logged, whoever's request it was."""
     with translation.override("en"):
         return str(error)

@@ -277,7 +277,9 @@ def test_s3_an_installation_that_is_refused_at_once_is_told_of_and_a_flood_is_bo
 
 
 @pytest.mark.contract("2.2")
-def test_s2_a_refusal_names_the_token_server_that_is_not_known_in_the_persons_language(world, settings):
+def test_s2_a_refusal_names_the_token_server_that_is_not_known_in_the_persons_language(
+    world, settings, caplog
+):
     west, ru = world.sandbox.servers
     settings.B24_OAUTH_URLS = [west]
     world.sandbox.post("portals", name="gamma", server="ru", language="ru")
@@ -290,6 +292,8 @@ def test_s2_a_refusal_names_the_token_server_that_is_not_known_in_the_persons_la
     for english in ("The token server", "not known"):
         assert english not in told["body"]
     assert PendingInstallation.objects.get().error.startswith("The token server does not confirm it (")
+    # And so is the log.
+    assert f"was refused: {PendingInstallation.objects.get().error}" in caplog.text
 
 
 @pytest.mark.contract("3.17")
