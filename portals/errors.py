@@ -111,6 +111,7 @@ PASSING = frozenset(
         "refresh_busy",
         "request_failed",
         "timeout",
+        "too_big",
     }
 )
 # Codes that are the portal's state, as values of Portal.Trouble.

@@ -95,6 +95,7 @@ def test_the_first_page_and_its_list_tell_only_refusals():
         (errors.classify("OF_THEIRS", "No.", 400), "OF_THEIRS"),
         (errors.classify("", "", 400), "error"),
         (errors.Passes("unreachable", "No connection could be made."), "unreachable"),
+        (errors.UnknownAnswer("too_big", "The answer is larger than 5 bytes."), "too_big"),
     ],
 )
 def test_a_stored_code_tells_what_passes_from_what_is_refused(error, code):
