@@ -24,6 +24,7 @@ from handlers.clock_words import clock, two_lines
 from handlers.log_search import search
 from handlers.models import OPEN_STATES, Invocation, ReceivedCall, RefusedCall, ReplayOrder, Sending
 from portals.read_only import ReadOnlyAdmin
+from portals.row_number import is_row_number
 
 RELATED_SHOWN = 20
 READ_FOR_RELATED = 1000
@@ -104,7 +105,7 @@ class InvocationAdmin(ReadOnlyAdmin):
         return call.document_id or "–"
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        return super().get_object(request, object_id, from_field) if _is_number(object_id) else None
+        return super().get_object(request, object_id, from_field) if is_row_number(object_id) else None
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -115,7 +116,7 @@ class InvocationAdmin(ReadOnlyAdmin):
         calls = Invocation.whole.select_related(
             "portal__application", "version__robot", "sending", "stored"
         ).defer("event_token")
-        call = calls.filter(pk=object_id).first() if _is_number(object_id) else None
+        call = calls.filter(pk=object_id).first() if is_row_number(object_id) else None
         if call is None:
             messages.warning(request, _("There is no call #%(id)s (any more).") % {"id": object_id[:20]})
             return HttpResponseRedirect(reverse("admin:handlers_invocation_changelist"))
@@ -213,11 +214,6 @@ def _lines(calls: QuerySet[Invocation], order: str = "-id") -> list[dict[str, An
         }
         for each in rows
     ]
-
-
-def _is_number(text: str) -> bool:
-    """Of a call, as far as the database can count."""
-    return text.isdecimal() and len(text) < 19
 
 
 @admin.register(RefusedCall)

@@ -24,6 +24,7 @@ from handlers.advice import is_late
 from handlers.models import Invocation, State
 from handlers.replay import CannotReplay, acknowledge, release, replay
 from portals.clock import db_now
+from portals.row_number import is_row_number
 
 REPLAY = "handlers.add_invocation"
 RELEASE = "handlers.change_invocation"
@@ -55,7 +56,7 @@ def decide_view(request: HttpRequest, deed: str) -> HttpResponse:
     if not request.user.has_perm(permission):
         raise PermissionDenied
     given = request.POST if request.method == "POST" else request.GET
-    ids = [int(text) for text in given.getlist("call") if text.isdecimal() and len(text) < 19][:AT_ONCE]
+    ids = [int(text) for text in given.getlist("call") if is_row_number(text)][:AT_ONCE]
     calls = Invocation.objects.filter(pk__in=ids).select_related("portal", "version").order_by("id")
     form = WhyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():

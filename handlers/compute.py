@@ -14,7 +14,7 @@ from django.db import connection
 from handlers import claims, date_format, delivery, early, slots, units
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
-from handlers.computed import CALL_UNREADABLE, PORTAL_UNREADABLE, Row, settlement_of, unreadable
+from handlers.computed import CALL_UNREADABLE, SETTING_UNREADABLE, Row, settlement_of, unreadable
 from handlers.models import Attempt
 from handlers.units import Unit
 from portals import stopping
@@ -127,7 +127,7 @@ def _compute_unit(portal: Portal, unit: Unit) -> bool:
             unit.settle(*unreadable(claim, CALL_UNREADABLE))
             continue
         if own_settings is None:
-            unit.settle(*unreadable(claim, PORTAL_UNREADABLE))
+            unit.settle(*unreadable(claim, SETTING_UNREADABLE))
             continue
         if not claims.start(claim):
             continue

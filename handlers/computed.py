@@ -19,7 +19,7 @@ TRIES = {"process_died": 3, "memory": 2, "time_limit": 2, "robot_error": 3}
 TRIES_PASSING = 8
 _DELAYS = (1.0, 5.0, 15.0, 60.0, 120.0, 300.0)
 CALL_UNREADABLE = "What came with the call can't be read."
-PORTAL_UNREADABLE = "No key of ENCRYPTION_KEYS opens one of the portal's settings."
+SETTING_UNREADABLE = "No key of ENCRYPTION_KEYS opens one of the portal's settings."
 RESULT_UNREADABLE = "The stored result can't be read."
 # What took a place for a minute, or a machine's memory, lets others go before it takes them again.
 _COSTLY = {"time_limit", "memory"}

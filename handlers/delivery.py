@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 
-import structlog
 from django.db import connection
 
 from handlers import slots, waits
@@ -19,8 +18,6 @@ from portals.clock import after_sql, now_sql
 from portals.keeper import kept
 from portals.models import Portal
 from portals.wake import wake
-
-log = structlog.get_logger(__name__)
 
 # A child that finds all buckets empty waits this long at a time, and this long in all, before it leaves.
 _NAP, _NAPS = 0.5, 20.0

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 from handlers import attention
 from handlers.models import Cause, Confirmation, Invocation, ReceivedCall, State
 from portals.models import Application, Portal
+from portals.row_number import is_row_number
 from robots.models import Robot
 
 
@@ -105,7 +106,7 @@ class PortalFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Invocation]) -> QuerySet[Invocation]:
         value = self.value() or ""
-        return queryset.filter(portal_id=int(value)) if value.isdecimal() and len(value) < 19 else queryset
+        return queryset.filter(portal_id=int(value)) if is_row_number(value) else queryset
 
 
 class DayFilter(admin.SimpleListFilter):

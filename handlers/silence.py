@@ -22,7 +22,8 @@ MOST = 3
 _APART = 10
 # A silence is followed back over so many requests: one in trouble is sent at most four a minute.
 _FAR = 200
-_OUTCOMES = (Sending.Outcome.ANSWERED, Sending.Outcome.UNKNOWN, Sending.Outcome.TROUBLE)
+_TOLD = (Sending.Outcome.ANSWERED, Sending.Outcome.UNKNOWN)
+_OUTCOMES = (*_TOLD, Sending.Outcome.TROUBLE)
 
 
 def note(portal: Portal, sending: Sending, error: UnknownAnswer) -> None:
@@ -42,11 +43,7 @@ def looks_go_apart(portal: Portal) -> bool:
     """Whether the last request with looks got no answer: results beside the next ones would count as sent, and as
     silence, for what may be the looks' doing. For a few requests only, or a busy portal would never be looked at."""
     lately = Sending.objects.filter(portal=portal).order_by("-id").values_list("looks", "outcome")[:_APART]
-    told = [
-        outcome
-        for looks, outcome in lately
-        if looks and outcome in (Sending.Outcome.ANSWERED, Sending.Outcome.UNKNOWN)
-    ]
+    told = [outcome for looks, outcome in lately if looks and outcome in _TOLD]
     return told[:1] == [Sending.Outcome.UNKNOWN]
 
 
@@ -60,6 +57,7 @@ def since_before(moment: dt.datetime) -> set[int]:
         "SELECT p.id FROM portals_portal p WHERE p.state = 'installed' AND p.paused_at IS NULL"
         " AND (p.trouble = '' OR (p.trouble = 'unreachable' AND p.trouble_since > %s))"
         " AND (EXISTS (SELECT 1 FROM handlers_invocation i WHERE i.portal_id = p.id AND i.state = 'ready')"
+        # The partial index's own condition beside ours, or SQLite does not use it.
         " OR p.id IN (SELECT i.portal_id FROM handlers_invocation i"
         " WHERE i.state IN ('computing', 'sending') AND i.state = 'sending'))"
         # By the last of them almost all portals are told apart: one look into an index each.
@@ -73,8 +71,7 @@ def since_before(moment: dt.datetime) -> set[int]:
 
 
 def _lost_since_before(portal_id: int, moment: dt.datetime) -> bool:
-    told = (Sending.Outcome.ANSWERED, Sending.Outcome.UNKNOWN)
-    sendings = Sending.objects.filter(portal=portal_id, outcome__in=told, results__gt=0).order_by("-id")
+    sendings = Sending.objects.filter(portal=portal_id, outcome__in=_TOLD, results__gt=0).order_by("-id")
     last = sendings.values_list("outcome", "started_at")[:_FAR]
     lost = list(itertools.takewhile(lambda each: each[0] == Sending.Outcome.UNKNOWN, last))
     return len(lost) >= MOST and lost[-1][1] <= moment

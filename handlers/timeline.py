@@ -216,12 +216,12 @@ def _sent(invocation: Invocation) -> list[Moment]:
     details = []
     # A portal in trouble took nothing, if it was asked at all.
     held_up = sending is not None and sending.outcome == Sending.Outcome.TROUBLE
-    if sending is not None and not held_up:
-        details.append(
-            ngettext("In a batch of %(n)d result.", "In a batch of %(n)d results.", sending.results)
-            % {"n": sending.results}
-        )
     if sending is not None:
+        if not held_up:
+            details.append(
+                ngettext("In a batch of %(n)d result.", "In a batch of %(n)d results.", sending.results)
+                % {"n": sending.results}
+            )
         details.append(_answer(sending))
     if invocation.sends > (0 if held_up else 1):
         details.append(

@@ -136,10 +136,6 @@ class PendingInstallationAdmin(ReadOnlyAdmin):
     ]
     readonly_fields = ["its_state", "to_do", "its_error", "its_way"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PendingInstallation]:
-        """One that no key opens is told of like the others."""
-        return super().get_queryset(request).defer("claim")
-
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def its_state(self, pending: PendingInstallation) -> SafeString:
         return badge(

@@ -137,8 +137,7 @@ class PortalClient:
     def _request(self, method: str, params: dict[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
         """One request, repeated once where the token or the address proved old; (answer, seconds)."""
         try:
-            with trouble.readable_secrets():
-                answer = self._repeated(method, params, timeout)
+            answer = self._repeated(method, params, timeout)
         except PortalTrouble as error:
             trouble.record(self.portal, error)
             raise

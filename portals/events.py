@@ -9,10 +9,9 @@ from typing import Any
 from django.db import transaction
 
 from portals import claim, install, verify
-from portals.application_token import same
+from portals.application_token import is_present
 from portals.claim import BadClaim
 from portals.clock import db_now
-from portals.crypto import opened
 from portals.install import After, Outcome
 from portals.models import Application, Portal
 
@@ -78,9 +77,7 @@ def _uninstalled(application: Application, form: dict[str, Any]) -> Outcome:
     told_at = _moment(form)
     with transaction.atomic():
         row = Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
-        if row.state != Portal.State.INSTALLED or not same(
-            opened(row, "application_token"), _auth(form, "application_token")
-        ):
+        if row.state != Portal.State.INSTALLED or not is_present(row, _auth(form, "application_token")):
             return Outcome("known", row)
         if told_at is not None and row.installed_at is not None and told_at < row.installed_at - _LATE:
             log.warning("A late ONAPPUNINSTALL of portal %s is from before its installation.", row.pk)
@@ -105,7 +102,7 @@ def _known(application: Application, form: dict[str, Any]) -> Portal | None:
     if not claim.MEMBER_ID.fullmatch(member_id):
         raise BadClaim("The event names no portal: auth[member_id] is missing or malformed.")
     portal = verify.find(application, member_id)
-    if portal is None or not same(opened(portal, "application_token"), _auth(form, "application_token")):
+    if portal is None or not is_present(portal, _auth(form, "application_token")):
         return None
     return portal
 

@@ -158,8 +158,7 @@ def trim() -> int:
 
 def _tried(key: int) -> Portal | None:
     """As `_try`; what is wrong with one (its secrets can't be read, its portal answers oddly) stops no other."""
-    # Without what is encrypted: that is read where its failing is this row's alone.
-    row = PendingInstallation.objects.defer("claim").filter(pk=key, state=_State.WAITING).first()
+    row = PendingInstallation.objects.filter(pk=key, state=_State.WAITING).first()
     if row is None:
         return None
     try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from django.db import transaction
 
 from portals import bucket, errors, finish, kept_answer, learn, lease, oauth, spent, transport
-from portals.application_token import is_another, same
+from portals.application_token import is_another, is_present
 from portals.batch import as_map
 from portals.claim import UPDATE, Claim
 from portals.clock import db_now
@@ -84,7 +84,7 @@ def nothing_to_gain(application: Application, claim: Claim) -> bool:
         and portal.has_working_token
         and portal.token_is_admin is True
         and portal.trouble not in _OPENING_HELPS
-        and same(opened(portal, "application_token"), claim.application_token)
+        and is_present(portal, claim.application_token)
     )
 
 
@@ -214,10 +214,10 @@ def _store(portal: Portal, tokens: oauth.Tokens, is_admin: bool | None) -> None:
 
 def _replace_application_token(portal: Portal, claim: Claim) -> bool:
     """An administrator's form brought another one; calls on their way carry the former a while (§3)."""
-    told, former = claim.application_token, opened(portal, "application_token")
-    if not told or same(former, told):
+    told = claim.application_token
+    if not told or is_present(portal, told):
         return False
-    if former:
+    if former := opened(portal, "application_token"):
         portal.former_application_token = former
         portal.former_until = db_now() + FORMER_TOKEN
     portal.application_token = told

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from portals.models import Portal, PortalGroup
 from portals.panels import BAD, INFO, OFF, OK, WARN, badge
+from portals.row_number import is_row_number
 from robots.models import Push, Robot, RobotVersion
 from robots.plan import CHANGING, Action, PortalPlan, Step
 from robots.publish import Verdict, verdict
@@ -143,7 +144,7 @@ def _order(request: HttpRequest, choice: Choice, plans: list[PortalPlan]) -> Htt
 
 
 def _ids(texts: list[str]) -> list[int]:
-    return [int(text) for text in texts if text.isdecimal() and len(text) < 19]
+    return [int(text) for text in texts if is_row_number(text)]
 
 
 def _tick(plan: PortalPlan, step: Step) -> str:

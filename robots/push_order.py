@@ -13,7 +13,6 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 from django.utils.translation import get_language
-from django.utils.translation import gettext as _
 
 from portals import lease, wake
 from portals.clock import db_now
@@ -23,6 +22,7 @@ from robots.models import ForeignCode, Kind, Push, PushItem, Registration, Robot
 from robots.plan import (
     Action,
     PortalPlan,
+    Published,
     Wish,
     latest_versions,
     make_plan,
@@ -44,24 +44,17 @@ def planned(
 
     `portals` with their application at hand; `versions` as robot id -> the version wanted instead of the latest.
     """
-    latest = {}
-    for application in {robot.application_id for robot in robots}:
-        latest.update(latest_versions(application))
-    latest.update(versions or {})
+    catalogs = {
+        application: Published(
+            [robot for robot in robots if robot.application_id == application], latest_versions(application)
+        )
+        for application in {robot.application_id for robot in robots}
+    }
+    nothing = Published([], {})
 
     def wishes(portal: Portal, held: Mapping[int, Registration]) -> list[Wish]:
-        found = []
-        for robot in robots:
-            known = held.get(robot.pk)
-            if robot.application_id != portal.application_id or (
-                robot.removed_at is not None and known is None
-            ):
-                continue
-            version = None if robot.removed_at is not None else latest.get(robot.pk)
-            missing = robot.removed_at is None and version is None
-            why = _("It was never published; publish it first.") if missing else ""
-            found.append(Wish(robot, version, known, why))
-        return found
+        catalog = catalogs.get(portal.application_id, nothing)
+        return wishes_of_person(portal, versions=versions, rows=held.values(), catalog=catalog)
 
     return _plans(portals, wishes, adopt)
 

@@ -7,12 +7,12 @@ import io
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
-from django.db import connection
 from django.urls import reverse
 
 from portals.models import Application, Portal, PortalGroup, PortalSetting
 from portals.standing import standing
 from tests.b24app.people import signed_in
+from tests.damage import damage
 from tests.factories import NOW, ApplicationFactory, PortalFactory
 
 pytestmark = pytest.mark.django_db
@@ -61,8 +61,7 @@ def test_a_secret_is_set_kept_and_replaced():
 def test_a_secret_that_no_key_opens_is_replaced_where_it_was_entered(way):
     client = signed_in("integrators")
     made = ApplicationFactory(slug="main", name="Main", client_id="local.1")
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE portals_application SET client_secret = %s", [b"damaged"])
+    damage(made, "client_secret")
     assert client.get(reverse("admin:portals_application_changelist")).status_code == 200
     page = reverse("admin:portals_application_change", args=[made.pk])
     assert client.get(page).status_code == 200

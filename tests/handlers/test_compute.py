@@ -6,7 +6,6 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import translation
 
 from handlers import attempt_words, claims, compute, delivery, slots, sweeper, timeline, units
@@ -15,6 +14,7 @@ from portals.clock import db_now
 from portals.models import Portal, PortalSetting
 from robots.models import RobotVersion
 from robots.runner import RunnerUnavailable
+from tests.damage import damage
 from tests.factories import PortalFactory, RobotFactory, RobotVersionFactory
 from tests.handlers.calls import post
 
@@ -202,8 +202,7 @@ def test_an_unreadable_setting_ends_the_portals_calls_where_a_person_sees_them(
     portal: Portal, version: RobotVersion
 ) -> None:
     setting = PortalSetting.objects.create(portal=portal, name="erp_key", value="the-secret-key")
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE portals_portalsetting SET value = %s WHERE id = %s", [b"damaged", setting.pk])
+    damage(setting, "value")
     other = PortalFactory(application=portal.application)
     for each in (portal, other):
         post(each, version=version.pk)
@@ -224,8 +223,7 @@ def test_calls_of_a_portal_whose_tokens_no_key_opens_are_computed(
     portal: Portal, version: RobotVersion
 ) -> None:
     post(portal, version=version.pk)
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE portals_portal SET access_token = %s WHERE id = %s", [b"damaged", portal.pk])
+    damage(portal, "access_token")
     compute.work()
     row = Invocation.objects.get()
     assert (row.state, row.sends) == ("ready", 0)

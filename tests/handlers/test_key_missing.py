@@ -18,23 +18,13 @@ from portals.crypto import SecretUnreadable
 from portals.models import Portal, PortalSetting
 from robots import push_queue, work
 from robots.models import Push, PushItem, Registration
+from tests.damage import DAMAGED, damage, restore
 from tests.factories import InvocationFactory, PortalFactory, RobotFactory, RobotVersionFactory
 from tests.handlers.test_silence import Silent, silent
 
 __all__ = ["silent"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-DAMAGED = b"gAAAAAgarbage"
-
-
-def damage(table: str, column: str, pk: int) -> bytes:
-    """The column as it was."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {column} FROM {table} WHERE id = %s", [pk])
-        before = bytes(cursor.fetchone()[0])
-        cursor.execute(f"UPDATE {table} SET {column} = %s WHERE id = %s", [DAMAGED, pk])
-    return before
 
 
 @pytest.fixture
@@ -49,11 +39,11 @@ def test_its_results_wait_and_others_go(silent: Silent, other: Silent, settings:
     silent.well = other.well = True
     mine, theirs = silent.call(), other.call()
     portal = silent.portal
-    place = ("portals_portal", "access_token", portal.pk)
+    damaged, column = (portal, "access_token")
     if whose != "the portal's token":
-        place = ("portals_application", "client_secret", portal.application_id)
+        damaged, column = (portal.application, "client_secret")
         Portal.objects.filter(pk=portal.pk).update(access_expires_at=db_now())
-    before = damage(*place)
+    before = damage(damaged, column)
     delivery.work()
     mine.refresh_from_db()
     theirs.refresh_from_db()
@@ -62,8 +52,7 @@ def test_its_results_wait_and_others_go(silent: Silent, other: Silent, settings:
     portal = Portal.objects.get(pk=portal.pk)
     assert portal.trouble == "key_missing"
     assert [cause.subject for cause in alarm_causes.portals_in_trouble()] == [str(portal.pk)]
-    with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {place[0]} SET {place[1]} = %s WHERE id = %s", [before, place[2]])
+    restore(damaged, before)
     Portal.objects.filter(pk=portal.pk).update(access_expires_at=db_now() + dt.timedelta(hours=1))
     settings.CLOCK_OFFSET_SECONDS += trouble.EVERY + 1
     delivery.work()
@@ -78,7 +67,7 @@ def test_tokens_of_others_are_kept_alive(monkeypatch: pytest.MonkeyPatch, settin
     good = PortalFactory(refreshed_at=old)
     renewed = []
     monkeypatch.setattr(refresh, "_renew", lambda portal, held: renewed.append(portal.pk))
-    damage("portals_portal", "access_token", bad.pk)
+    damage(bad, "access_token")
     refresh.keep_alive(most=1)
     refresh.keep_alive(most=1)
     assert renewed == [good.pk]
@@ -93,7 +82,7 @@ def test_orders_of_people_and_what_is_due_end_for_others() -> None:
         version = RobotVersionFactory(robot=robot)
         Registration.objects.create(portal=portal, robot=robot, wanted_version=version, due_at=db_now())
         PushItem.objects.create(push=push, portal=portal)
-    damage("portals_portal", "access_token", bad.pk)
+    damage(bad, "access_token")
     rows = [InvocationFactory(portal=each, state="failed", cause="robot_error") for each in (bad, good)]
     order = replay_orders.draft(
         "acknowledge", Invocation.objects.filter(pk__in=[row.pk for row in rows]), "anna"
@@ -109,7 +98,7 @@ def test_orders_of_people_and_what_is_due_end_for_others() -> None:
 def test_a_secret_is_opened_when_it_is_read_and_what_was_not_opened_is_stored_as_it_was() -> None:
     portal = PortalFactory(access_token="", refresh_token="open me")
     setting = PortalSetting.objects.create(portal=portal, name="key", value="first")
-    damage("portals_portal", "access_token", portal.pk)
+    damage(portal, "access_token")
     read = Portal.objects.get(pk=portal.pk)
     assert read.refresh_token == "open me"
     with pytest.raises(SecretUnreadable):

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.db import connection
 from django.db.models import F
 
 from handlers import drain, incoming, intake_db, known, spool, sweeper
@@ -21,6 +20,7 @@ from portals.clock import db_now
 from portals.crypto import keyed_hash
 from portals.models import PendingInstallation, Portal
 from robots.models import RobotVersion
+from tests.damage import damage
 from tests.factories import InvocationFactory, PortalFactory
 from tests.handlers.calls import form, post
 
@@ -262,8 +262,7 @@ def test_a_portal_whose_token_no_key_opens_loses_no_call_and_keeps_no_other(
     portal: Portal, version: RobotVersion, away: Any
 ) -> None:
     damaged = PortalFactory(application=portal.application)
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE portals_portal SET application_token = %s WHERE id = %s", [b"no", damaged.pk])
+    damage(damaged, "application_token", by=b"no")
     assert post(damaged, version=version.pk).status_code == 200
     drain.tend()
     assert (spool.held().calls, spool.held().bad) == (1, 1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
 
 from portals.client import PortalClient
 from portals.errors import CommandRefused, PortalTrouble
 from portals.finish import finish
 from portals.models import Portal
 from portals.standing import standing
+from tests.damage import damage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,9 +122,7 @@ def test_s7_a_plan_that_got_workflows_makes_looks_be_tried_again(world):
 def test_a_portal_whose_key_is_lost_comes_back_by_an_administrator_who_opens_the_application(world):
     portal = in_good_order(world)
     columns = ["access_token", "refresh_token", "application_token"]
-    with connection.cursor() as cursor:
-        for column in columns:
-            cursor.execute(f"UPDATE portals_portal SET {column} = %s", [b"damaged"])
+    damage(portal, *columns)
     with pytest.raises(PortalTrouble):
         PortalClient(portal).call("bizproc.robot.list")
     assert world.open(user=3)["status"] == 200

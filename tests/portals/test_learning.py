@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from django.db import connection
 
 from portals import errors, finish, learn, lease, refresh, sweep
 from portals.clock import db_now
 from portals.models import Lease, Portal
+from tests.damage import damage
 from tests.factories import ApplicationFactory, PortalFactory
 from tests.portals.lab import ok
 
@@ -85,12 +85,10 @@ def test_the_sweep_finds_a_portal_well_again(server, settings):
 def test_a_portal_that_no_key_opens_keeps_no_other_from_being_asked(server, settings):
     settings.B24_ALLOW_HTTP = True
     server.reply = lambda path, params: ok({"INSTALLED": True})
-    for _ in range(2):
-        portal = PortalFactory(client_endpoint=f"{server.base}/rest/", trouble="plan_lapsed")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE portals_portal SET access_token = %s WHERE id <> %s", [b"gAAAAAgarbage", portal.pk]
-        )
+    other, portal = (
+        PortalFactory(client_endpoint=f"{server.base}/rest/", trouble="plan_lapsed") for _ in range(2)
+    )
+    damage(other, "access_token")
     sweep.sweep()
     assert Portal.objects.get(pk=portal.pk).trouble == ""
     assert Portal.objects.exclude(pk=portal.pk).get().trouble == "key_missing"
