@@ -95,7 +95,10 @@ def _let_time_pass(made: lab.Lab, rigs: list[Any], began: float) -> None:
     for _ in range(60):
         if not any(made.waiting(rig) for rig in rigs):
             return
-        until(lambda: _idle(rigs), "whoever can go on has gone on", 120)
+        try:
+            until(lambda: _idle(rigs), "whoever can go on has gone on", 120)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {made.standing()}") from None
         if time.monotonic() - began > 240:
             return
         made.later(20)
@@ -109,13 +112,24 @@ def _idle(rigs: list[Any]) -> bool:
     due = Invocation.objects.filter(due_at__lte=db_now(), state__in=["received", "ready"])
     held = Invocation.objects.filter(state__in=["computing", "sending"])
     looks = Invocation.objects.filter(confirm_at__lte=db_now())
-    troubled = {rig.portal.pk for rig in rigs if _in_trouble(rig)}
-    return not any(rows.exclude(portal__in=troubled).exists() for rows in (due, held, looks))
+    troubled = [rig.portal.pk for rig in rigs if _in_trouble(rig)]
+    # A portal that said 503 again and again is left alone for up to a minute: that waits for the clock too.
+    silent = [*troubled, *(rig.portal.pk for rig in rigs if _is_blocked(rig))]
+    return not (
+        held.exclude(portal__in=troubled).exists()
+        or any(rows.exclude(portal__in=silent).exists() for rows in (due, looks))
+    )
 
 
 def _in_trouble(rig: Any) -> bool:
     rig.portal.refresh_from_db()
     return bool(rig.portal.trouble)
+
+
+def _is_blocked(rig: Any) -> bool:
+    from portals import bucket
+
+    return bucket.snapshot(rig.portal.member_id).blocked_for > 1.0
 
 
 if __name__ == "__main__":

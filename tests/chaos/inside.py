@@ -31,8 +31,9 @@ from portals import failpoint, wake
 from robots.job import Job, Outcome
 from robots.work import push_due
 
-# Seconds by which all hubs are ahead of the database's clock: one number that every fork sees.
-ahead: Any = multiprocessing.Value("i", 0)
+# Seconds by which all hubs are ahead of the database's clock: one number that every fork sees and the drill
+# alone writes. Without a lock: a fork killed or stopped while it reads would keep it for ever.
+ahead: Any = multiprocessing.Value("i", 0, lock=False)
 # The loop calls what a message would; nobody publishes.
 wake.start = lambda: None  # type: ignore[assignment]  # a stand-in for the threads
 

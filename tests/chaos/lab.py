@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -145,9 +146,10 @@ class Lab:
         told += [f"bucket {seconds(bucket.blocked_until)}" for bucket in Bucket.objects.all()]
         return "; ".join(told)
 
-    def until_over(self, rigs: list[Any], found: Found, steps: tuple[int, ...] = (40, 330, 100, 330)) -> None:
-        """Until no process waits, then the time of looks and quiet repeats comes."""
+    def until_over(self, rigs: list[Any], found: Found) -> None:
+        """Until no process waits, then until of each result is known whether it arrived, as far as can be."""
         from handlers.models import OPEN_STATES, Invocation
+        from portals.clock import db_now
 
         # What killed processes held is free.
         self.later(25)
@@ -160,12 +162,15 @@ class Lab:
             )
         except AssertionError as error:
             found.wrong.append(f"{str(error)[:300]}: {self.standing()}")
-        for seconds in steps:
-            self.later(seconds)
-            end = time.monotonic() + 4.0
-            while time.monotonic() < end:
-                if not Invocation.objects.filter(confirm_at__isnull=False).exists():
-                    return
+        owed = Invocation.objects.filter(confirm_at__isnull=False)
+        end = time.monotonic() + END_SECONDS / 2
+        while owed.exists():
+            if time.monotonic() > end:
+                found.wrong.append(f"looks and quiet repeats are still owed: {self.standing()}")
+                return
+            self.later(60)
+            step = time.monotonic() + 4.0
+            while time.monotonic() < step and owed.filter(confirm_at__lte=db_now()).exists():
                 time.sleep(0.05)
 
     def count(self, rigs: list[Any], found: Found) -> None:
@@ -181,3 +186,8 @@ class Lab:
         for state in rows.values_list("state", flat=True):
             found.ended[state] = found.ended.get(state, 0) + 1
         found.confirmed = rows.filter(confirmed_at__isnull=False).count()
+        told = Counter(
+            rows.filter(confirmed_at=None, state="delivered").values_list("confirmation", flat=True)
+        )
+        if told:
+            found.more["arrival"] = {name or "not asked": number for name, number in told.items()}
