@@ -185,13 +185,16 @@ def follow(row_id: int) -> bool:
 
 
 def renew(rows: list[Claim]) -> int:
-    """Keeps claimed rows ours for another LEASE; how many still are."""
+    """Keeps claimed rows ours for another LEASE; how many. One that is just being written is left: whoever waits for
+    nobody is no part of a deadlock with the settling of the same rows, and it needs no lease any more."""
+    vendor = connection.vendor
+    skip = " FOR UPDATE OF h SKIP LOCKED" if vendor == "postgresql" else ""
     data = json.dumps([asdict(row) for row in rows])
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {_ROW} SET lease_until = {after_sql(connection.vendor, '%s')}"
-            f" FROM {_records({'id': 'bigint', 'fence': 'int'})}"
-            f" WHERE {_ROW}.id = v.id AND {_ROW}.fence = v.fence AND lease_until IS NOT NULL",
+            f"UPDATE {_ROW} SET lease_until = {after_sql(vendor, '%s')} WHERE id IN"
+            f" (SELECT h.id FROM {_ROW} h JOIN {_records({'id': 'bigint', 'fence': 'int'})} ON h.id = v.id"
+            f" AND h.fence = v.fence WHERE h.lease_until IS NOT NULL{skip})",
             [LEASE, data],
         )
         return int(cursor.rowcount)

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connection, connections, transaction
 
 from handlers import claims, sweeper
 from handlers.claims import Settlement
@@ -99,6 +99,28 @@ def test_a_renewed_lease_is_not_taken_up(row: Invocation) -> None:
     sweeper.sweep()
     row.refresh_from_db()
     assert row.state == "computing"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
+def test_a_renewal_waits_for_no_row_that_is_just_settled(portal: Portal, version: RobotVersion) -> None:
+    for _ in range(2):
+        post(portal, version=version.pk)
+    first, second = claims.claim(DUE, [], "computing", 2)
+    renewed: list[int] = []
+
+    def renew() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+        renewed.append(claims.renew([first, second]))
+        connections.close_all()
+
+    with transaction.atomic():
+        claims.settle([Settlement(first.id, first.fence, "computing", "ready", result="x")])
+        thread = threading.Thread(target=renew)
+        thread.start()
+        thread.join()
+    assert renewed == [1]
+    assert Invocation.objects.get(pk=first.id).lease_until is None
 
 
 def test_only_the_row_that_had_begun_is_charged(portal: Portal, version: RobotVersion) -> None:
