@@ -34,7 +34,7 @@ class Run:
     settings: dict[str, str] = field(default_factory=dict)
     options: list[str] = field(default_factory=list)
     missing: str = ""
-    # Those go one after another beside the others, with what these leave of the machine.
+    # Goes on beside the next ones; what it said is told at the end.
     beside: bool = False
     status: int = 0
     seconds: float = 0.0
@@ -44,13 +44,15 @@ class Run:
 
 def main() -> int:
     runs = _planned()
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        told = [beside.submit(_carry_out, run) for run in runs if run.beside and not run.missing]
+    with ThreadPoolExecutor() as beside:
+        heard = []
         for run in runs:
-            if not run.beside:
+            if run.beside:
+                heard.append(beside.submit(_carry_out, run, subprocess.PIPE))
+            elif not run.missing:
                 _carry_out(run)
-        for each in told:
-            each.result()
+        for said in heard:
+            print(said.result(), flush=True)
     return _tell(runs)
 
 
@@ -60,42 +62,39 @@ def _planned() -> list[Run]:
     # Two at a time: what tests wait for is mostly the disk and other processes.
     split = ["-n", "2", "--dist", "loadgroup"]
     # Of the benches the acknowledgement's small form; the others' take minutes (pytest tests/bench/test_benches.py).
-    once = ("tests/system", "tests/chaos", "tests/bench/test_ack.py")
-    alone = [path for path in once if (ROOT / path).exists()]
+    hubs = ["tests/system", "tests/bench/test_ack.py"]
     return [
-        # Whole hubs mostly wait, for a process to start or an outage to end: the others have the machine meanwhile.
-        Run("sandbox", ["tests/sandbox"], options=split, beside=True),
-        Run("rooms on SQLite", rooms, options=split, beside=True),
+        Run("sandbox", ["tests/sandbox"], options=split),
+        Run("rooms on SQLite", rooms, options=split),
         Run(
             "rooms on PostgreSQL",
             rooms,
             settings={"DATABASE_URL": servers.database_url(), "B24_TEST_DATABASE_ONLY": "1"},
             options=[*split, "--durations=12"],
             missing=servers.missing("PostgreSQL"),
-            beside=True,
         ),
+        # Whole hubs mostly wait, for a process to start or an outage to end: drills and a browser go on meanwhile.
         Run("pages in a browser", ["tests/browser"], options=["--durations=5"], beside=True),
+        Run("drills, each in its short form", ["tests/chaos"], options=["--durations=5"], beside=True),
         # What takes longest, so that the whole stays under its twenty-five minutes.
-        Run("whole hubs on each stack", alone, options=["--durations=12"]),
+        Run("whole hubs on each stack", hubs, options=["--durations=12"]),
     ]
 
 
-def _carry_out(run: Run) -> None:
-    """Runs it; what one beside the others said is told at its end, in one piece."""
+def _carry_out(run: Run, output: int | None = None) -> str:
+    """Runs it; what it said, where `output` is a pipe."""
     heading = f"\n=== {run.name}"
-    if not run.beside:
+    if output is None:
         print(heading, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         counts = Path(folder) / "counts.json"
         environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-        # The machine is whole hubs' first: a test of theirs counts seconds, one of the rooms' waits.
-        before = ["nice", "-n", "5"] if run.beside else []
         started = time.monotonic()
         done = subprocess.run(
-            [*before, sys.executable, "-m", "pytest", "-q", *run.options, *run.paths],
+            [sys.executable, "-m", "pytest", "-q", *run.options, *run.paths],
             cwd=ROOT,
             env={**environment, **run.settings, "B24_TEST_COUNTS": str(counts)},
-            stdout=subprocess.PIPE if run.beside else None,
+            stdout=output,
             text=True,
         )
         run.status = done.returncode
@@ -104,8 +103,7 @@ def _carry_out(run: Run) -> None:
             told = json.loads(counts.read_text())
             run.left_out = told.pop("missing")
             run.counts = told
-    if run.beside:
-        print(f"{heading}\n{done.stdout}", flush=True)
+    return f"{heading}\n{done.stdout}" if output else ""
 
 
 def _tell(runs: list[Run]) -> int:

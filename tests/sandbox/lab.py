@@ -88,7 +88,7 @@ class Hub:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def at(self, path: str) -> list[Mail]:
         return [mail for mail in list(self.mail) if mail.path == path]

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import redis as redis_client
 from kombu import Connection
 
 from tests.chaos.own_servers import Redis
@@ -35,6 +36,23 @@ def a_worker(folder: Path, broker: str, queue: str = "b24-wake") -> Process:
     }
     subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
     return Process("worker", [sys.executable, "-m", "celery", "-A", "b24app", "worker"], environment, folder)
+
+
+def _messages_flow(worker: Process, sender: Process, redis: Redis) -> None:
+    def handled() -> int:
+        return worker.log.read_text().count("unknown queue")
+
+    before = handled()
+    try:
+        until(lambda: handled() > before + 20, "messages flow", 150)
+    except AssertionError as error:
+        # One that is deaf leaves messages in the queue; one that hears nothing has a sender that sends none.
+        with redis_client.Redis.from_url(redis.url) as client:
+            waiting, held = client.llen("b24-wake"), client.hlen("unacked")
+        raise AssertionError(
+            f"{error}: {handled() - before} handled, {waiting} in the queue, {held} under way, sender"
+            f" {'lives' if sender.alive else 'ended'}: {sender.tail()}\n{worker.tail()}"
+        ) from None
 
 
 def test_a_worker_ends_in_time_while_rabbitmq_is_a_black_hole(tmp_path: Path) -> None:
@@ -84,15 +102,11 @@ def test_a_worker_outlives_redis_with_messages_under_way(tmp_path: Path) -> None
         until(lambda: len(worker.children()) >= 3, "the worker has its children")
         sender.start()
         for _ in range(4):
-            handled = worker.log.read_text().count("unknown queue")
-            until(
-                lambda n=handled: worker.log.read_text().count("unknown queue") > n + 20, "messages flow", 150
-            )
+            _messages_flow(worker, sender, redis)
             redis.stop()
             redis.start()
             assert worker.alive, worker.tail()
-        handled = worker.log.read_text().count("unknown queue")
-        until(lambda: worker.log.read_text().count("unknown queue") > handled, "it works on", 150)
+        _messages_flow(worker, sender, redis)
     finally:
         redis.stop()
         for process in (sender, worker):
