@@ -59,7 +59,11 @@ class DatabaseBook:
 
     def current(self) -> list[Entry]:
         open_ones = list(Alarm.objects.filter(ended_at=None))
-        ended = [alarm for alarm in Alarm.objects.exclude(ended_at=None)[:200] if _owes_its_end(alarm.told)]
+        ended = [
+            alarm
+            for alarm in Alarm.objects.exclude(ended_at=None).order_by("-ended_at")[:200]
+            if _owes_its_end(alarm.told)
+        ]
         return [_entry(alarm) for alarm in open_ones + ended]
 
     def write(self, entries: list[Entry]) -> None:
@@ -100,17 +104,18 @@ class FileBook:
     """`SPOOL_DIR/alarms.json`, for what must be told without a database. Where the disk takes nothing this
     process remembers for itself."""
 
-    _remembered: list[Entry] = []
+    # None: the file has it all.
+    _remembered: list[Entry] | None = None
 
     def current(self) -> list[Entry]:
+        if self._remembered is not None:
+            # What could not be written is newer than the file.
+            return list(self._remembered)
         try:
             found = json.loads(self._path().read_text())
-            entries = [_from_json(entry) for entry in found]
-        except FileNotFoundError:
-            entries = []
+            return [_from_json(entry) for entry in found]
         except (OSError, ValueError, TypeError, KeyError):
-            return list(self._remembered)
-        return entries or list(self._remembered)
+            return []
 
     def write(self, entries: list[Entry]) -> None:
         """All of them, those that are over left out: the file is small and written whole."""
@@ -118,6 +123,7 @@ class FileBook:
         type(self)._remembered = kept
         path = self._path()
         if not kept and not path.exists():
+            type(self)._remembered = None
             return
         fresh = path.with_suffix(f".{os.getpid()}")
         try:
@@ -128,7 +134,7 @@ class FileBook:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
             return
-        type(self)._remembered = []
+        type(self)._remembered = None
 
     def note(self, entry: Entry, entries: list[Entry]) -> None:
         self.write(entries)

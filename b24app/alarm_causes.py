@@ -123,12 +123,14 @@ def robots_failing() -> Iterator[Cause]:
 
 
 def _outcomes(since: dt.datetime, until: dt.datetime, code: str = "") -> dict[str, tuple[int, int]]:
-    """(calls, failed ones) received in a time, by robot; all of them, or one."""
+    """(calls, failed ones) received in a time, by robot; all of them, or one. What failed and was released, by a
+    person or because its robot says so, failed too."""
     rows = Invocation.objects.filter(received_at__gte=since, received_at__lt=until).order_by()
     if code:
         rows = rows.filter(robot_code=code)
     counted = rows.values_list("robot_code").annotate(
-        calls=Count("pk"), failed=Count("pk", filter=Q(state=State.FAILED))
+        calls=Count("pk"),
+        failed=Count("pk", filter=Q(state=State.FAILED) | Q(released_at__isnull=False) & ~Q(cause="")),
     )
     return {row[0]: (row[1], row[2]) for row in counted}
 

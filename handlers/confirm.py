@@ -28,8 +28,10 @@ _GIVES_UP = 600.0
 _OWNED_MOST = 600.0
 # Losses to a process that stands still: from this one on it is an alarm.
 _STUCK_AFTER = 2
-# So often the same result is sent after a loss or a lock; then nothing more is.
+# So often the same result is sent after a loss or a lock; then nothing more is, and whether a person has ended the
+# process, as its alarm asks for, is looked for once a day, so long after the call.
 _AGAIN_MOST = 11
+_LOOKED_FOR_MOST = 30 * 86_400.0
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ def read(
     verdict = Verdict()
     failed = [errors[key] for key in look.commands if key in errors]
     if portal.instances == Portal.Instances.ABSENT or any(
-        isinstance(error, CommandRefused) for error in failed
+        isinstance(error, CommandRefused) and error.meaning for error in failed
     ):
         # Neither the plan nor the rights have it: one quiet repeat each, and the page says so.
         verdict.instances = Portal.Instances.ABSENT
@@ -159,10 +161,10 @@ def _read_row(
         else:
             say(later(row, 0.0, Confirmation.REPEAT, seen=True))
         return
-    _lost(portal, row, owned_for, verdict)
+    _lost(portal, row, owned_for, now, verdict)
 
 
-def _lost(portal: Portal, row: Invocation, owned_for: float, verdict: Verdict) -> None:
+def _lost(portal: Portal, row: Invocation, owned_for: float, now: dt.datetime, verdict: Verdict) -> None:
     """Unmoved since our send: the same result again, at once where nobody owns the process.
 
     What was lost before is counted, not what was sent: an outage's sends without an answer say nothing of a process.
@@ -170,7 +172,8 @@ def _lost(portal: Portal, row: Invocation, owned_for: float, verdict: Verdict) -
     before = Counter(Attempt.objects.filter(invocation=row, step="confirm").values_list("code", flat=True))
     stuck = before["lost"] >= _STUCK_AFTER
     if before["lost"] + before["locked"] >= _AGAIN_MOST:
-        verdict.settlements.append(_settle(row, confirmation=Confirmation.STUCK, seen=True))
+        again = 86_400.0 if _age(row, now) < _LOOKED_FOR_MOST else None
+        verdict.settlements.append(_settle(row, confirmation=Confirmation.STUCK, confirm_in=again, seen=True))
         return
     if owned_for > 0:
         verdict.settlements.append(_settle(row, state="ready", delay=owned_for + 1.0, seen=True, ended=False))

@@ -18,6 +18,9 @@ import structlog
 from handlers import intake_db, known, refusals, spool
 from handlers.accept import Refused, accept
 from handlers.incoming import Incoming
+from handlers.known import KnownPortal
+from handlers.offers import offer_tokens
+from portals.crypto import token_hash
 from portals.failpoint import failpoint
 from portals.wake import wake
 
@@ -81,11 +84,23 @@ def _take_in(call: Incoming, verified: bool) -> bool:
     try:
         accept(call, verified)
     except Refused as refusal:
+        if refusal.portal is not None and not _was_offered(refusal.portal, call):
+            # As it would have been without the outage: its own tokens may prove it.
+            offer_tokens(refusal.portal, call)
         if refusals.claim_is_pending(call):
             return False
         refusals.note(call, refusal.reason, str(refusal), "")
     failpoint("drain.accepted")
     return True
+
+
+def _was_offered(portal: KnownPortal, call: Incoming) -> bool:
+    """Whether its own refresh token was handed to the token server before: it proves nothing a second time."""
+    rows = intake_db.run(
+        "SELECT 1 FROM portals_spenttoken WHERE application_id = %s AND token_hash = %s",
+        (portal.application_id, token_hash(call.tokens.get("refresh_token", ""))),
+    )
+    return bool(rows)
 
 
 def _try_again_once() -> None:

@@ -191,7 +191,8 @@ def _alone(client: PortalClient, row: Outgoing) -> BatchAnswer:
 def _settle_each(
     portal: Portal, sending: Sending, request: Request, look: looks.Look, answer: BatchAnswer
 ) -> None:
-    now = db_now()
+    # When it was sent, not when the answer came: an early 404 is early, however long its neighbours took.
+    now = sending.started_at
     done: list[Settlement] = []
     notes: list[Note] = []
     verdict = confirm.read(portal, look, answer.results, answer.errors, now, answer.portal_time)

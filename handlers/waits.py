@@ -63,10 +63,16 @@ def _looks_owed_there() -> QuerySet[Invocation, tuple[int, int, str]]:
 def _end(wanted: str, params: list[Any], state: str, cause: str) -> None:
     while found := claims.claim(wanted, params, "sending", _PAGE):
         failpoint("waits.claimed")
-        claims.settle([_ended(claim, state, cause) for claim in found])
+        # What may have arrived stays told as such.
+        known = dict(
+            Invocation.objects.filter(pk__in=[claim.id for claim in found], confirmation="maybe").values_list(
+                "pk", "confirmation"
+            )
+        )
+        claims.settle([_ended(claim, state, cause, known.get(claim.id, "")) for claim in found])
         if len(found) < _PAGE:
             return
 
 
-def _ended(claim: Claim, state: str, cause: str) -> Settlement:
-    return Settlement(claim.id, claim.fence, "sending", state, cause, ended=True)
+def _ended(claim: Claim, state: str, cause: str, confirmation: str) -> Settlement:
+    return Settlement(claim.id, claim.fence, "sending", state, cause, ended=True, confirmation=confirmation)

@@ -21,7 +21,7 @@ _WORKFLOW_METHODS = (
 )
 _ROBOT_METHODS = ("bizproc.robot.", "bizproc.event.send", "bizproc.activity.log")
 # Where an administrator's token alone is served (§5).
-_ADMINISTRATORS_METHODS = ("bizproc.robot.", *_WORKFLOW_METHODS[1:])
+_ADMINISTRATORS_METHODS = ("bizproc.robot.", "bizproc.workflow.instances", *_WORKFLOW_METHODS[1:])
 
 # Nearer than this, two clocks are the same.
 _CLOCK_SECONDS = 2.0

@@ -66,6 +66,15 @@ def take(name: str, seconds: float) -> Held | None:
     return Held(name, owner, rows[0][0]) if rows else None
 
 
+def is_taken(name: str) -> bool:
+    """Whether anybody has it now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT 1 FROM portals_lease WHERE name = %s AND until > {now_sql(connection.vendor)}", [name]
+        )
+        return cursor.fetchone() is not None
+
+
 def holds(held: Held) -> bool:
     """Whether nobody else has taken it since. In a transaction nobody can until that ends."""
     lock = " FOR SHARE" if connection.in_atomic_block and connection.vendor == "postgresql" else ""

@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from portals import kept_answer, lease, oauth, spent, trouble
 from portals.clock import db_now
 from portals.crypto import SecretUnreadable
-from portals.errors import CommandRefused, Passes, PortalTrouble, RestError
+from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
 from portals.failpoint import failpoint
 from portals.lease import Held
 from portals.models import Portal
@@ -29,6 +29,10 @@ LEASE_SECONDS = 60.0
 _POLL = 0.2
 KEEP_ALIVE_DAYS = 150
 _COMMIT_TRIES = 20
+# A token server that kept silent is left alone for so long, whichever portal's token is due: each question to it may
+# take SECONDS of a process that others' results wait for.
+_AWAY_SECONDS = 30.0
+_SILENT = ("timeout", "unreachable")
 
 FIELDS = [
     "access_token",
@@ -92,15 +96,27 @@ def _current(portal: Portal, refused: str) -> bool:
 
 def _renew(portal: Portal, held: Held) -> None:
     used = portal.refresh_token
+    server = oauth.choose("", portal.token_server)
+    if lease.is_taken(_away(server)) and not kept_answer.find(used):
+        raise Passes(
+            "token_server_away", "The token server did not answer a moment ago.", None, _AWAY_SECONDS
+        )
     # Noted for forms and calls that bring it again. An answer that was lost does not keep us from asking once more:
     # if the token is spent, the portal's authorisation is lost to us anyhow; if it is not, this saves it.
     spent.begin(portal.application_id, portal.member_id, used, spent.KEEP_OWN)
     try:
-        tokens = oauth.refresh(portal.application, oauth.choose("", portal.token_server), used)
+        tokens = oauth.refresh(portal.application, server, used)
     except PortalTrouble as error:
         if error.trouble == "token_lost":
             _lose(portal, used, held)
         raise
+    except Passes as error:
+        if error.code in _SILENT:
+            lease.take(_away(server), _AWAY_SECONDS)
+        elif not isinstance(error, UnknownAnswer):
+            raise
+        # The token server's fault, not the portal's: to the portal nothing was sent.
+        raise Passes(error.code, error.text, error.status, _AWAY_SECONDS) from None
     except CommandRefused as error:
         # A refusal we do not know says nothing of the token; it is asked again, not given up.
         raise Passes(error.code, error.text, error.status, 60.0) from None
@@ -109,6 +125,10 @@ def _renew(portal: Portal, held: Held) -> None:
         raise Passes("foreign_answer", "The token server answered for another portal.", retry_after=60.0)
     commit(portal, tokens, used)
     portal.refresh_from_db(fields=FIELDS)
+
+
+def _away(server: str) -> str:
+    return f"away:{server}"[:100]
 
 
 def commit(portal: Portal, tokens: oauth.Tokens, used: str) -> bool:

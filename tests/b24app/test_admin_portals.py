@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
+from django.db import connection
 from django.urls import reverse
 
+from portals import oauth, refresh
+from portals.admin_forms import PortalForm
 from portals.models import Application, Portal, PortalGroup, PortalSetting
 from portals.standing import standing
 from tests.b24app.people import signed_in
@@ -241,3 +245,43 @@ def test_the_filter_of_standings(name, fields):
     PortalFactory()
     answer = client.get(reverse("admin:portals_portal_changelist"), {"standing": name})
     assert [row.pk for row in answer.context["cl"].result_list] == [meant.pk]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_a_saved_form_takes_back_no_renewed_token(monkeypatch):
+    portal = PortalFactory()
+    client = signed_in("integrators")
+    tokens = oauth.Tokens(
+        "access-2",
+        "refresh-2",
+        3600,
+        portal.client_endpoint,
+        portal.member_id,
+        1,
+        "bizproc",
+        "L",
+        portal.token_server,
+    )
+
+    def renewed():
+        assert refresh.commit(Portal.objects.get(pk=portal.pk), tokens, "refresh")
+        connection.close()
+
+    real = PortalForm.save
+
+    def save(self, commit=True):
+        # A worker renews the token while the page's form is being saved.
+        worker = threading.Thread(target=renewed)
+        worker.start()
+        worker.join(3)
+        return real(self, commit)
+
+    monkeypatch.setattr(PortalForm, "save", save)
+    answer = client.post(
+        reverse("admin:portals_portal_change", args=[portal.pk]), form_of(portal, note="Asked Ann")
+    )
+    assert answer.status_code == 302
+    portal = Portal.objects.get(pk=portal.pk)
+    assert portal.note == "Asked Ann"
+    assert portal.refresh_token == "refresh-2", "the spent token is back: the next renewal loses the portal"

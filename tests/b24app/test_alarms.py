@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,7 +44,7 @@ def minutes_ago(minutes: float) -> dt.datetime:
 
 @pytest.fixture(autouse=True)
 def fresh_process() -> None:
-    FileBook._remembered = []
+    FileBook._remembered = None
 
 
 class Watch:
@@ -595,3 +597,69 @@ def test_email_url_is_read(address: str, told: tuple[Any, ...]) -> None:
 def test_a_wrong_email_url_stops_the_start(address: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="EMAIL_URL"):
         env.mail(address)
+
+
+def test_a_disk_that_fills_up_after_an_alarm_was_kept_still_tells_once(mails, monkeypatch):
+    watch = Watch(FileBook())
+    away = Cause(Kind.DATABASE_AWAY, "here", {"machine": "here"})
+    watch.causes = [away]
+    watch.passes(10)
+    assert len(mails) == 1
+    real = Path.write_text
+
+    def full(self, *args, **more):
+        if self.name.startswith("alarms"):
+            real(self, "")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, *args, **more)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    watch.causes = [away, Cause(Kind.SPOOL_BROKEN, "here", {"machine": "here", "error": "OperationalError"})]
+    for _ in range(6):
+        watch.passes(10)
+    n = len(mails)
+    watch.causes = []
+    for _ in range(12):
+        watch.passes(10)
+    assert n == 2
+    assert len(mails) == 4
+
+
+def test_a_robot_whose_failures_are_released_by_themselves_fails_too():
+    portal = PortalFactory()
+    for _ in range(20):
+        InvocationFactory(
+            portal=portal,
+            robot_code="x",
+            state="delivered",
+            cause="robot_error",
+            received_at=minutes_ago(5),
+            called_at=minutes_ago(5),
+            released_at=minutes_ago(4),
+            ended_at=minutes_ago(4),
+        )
+    found = kinds(alarm_causes.robots_failing)
+    assert found == [("robot_failing", "x")]
+
+
+def test_the_end_of_a_long_alarm_is_told_though_many_came_and_went_meanwhile(mails, monkeypatch):
+    watch = Watch(DatabaseBook())
+    watch.causes = [Cause(Kind.STUCK, "7", {"portal": "p", "calls": 1})]
+    watch.passes()
+    assert len(mails) == 1
+    for n in range(201):
+        Alarm.objects.create(
+            kind=Kind.PORTAL_TROUBLE,
+            subject=str(n),
+            opened_at=watch.now + dt.timedelta(hours=1),
+            seen_at=watch.now,
+            ended_at=watch.now + dt.timedelta(minutes=90),
+            told={"mail": "ended"},
+        )
+    watch.causes = []
+    with monkeypatch.context() as patch:
+        patch.setattr("b24app.alarm_channels.mail.send", lambda message: 1 / 0)
+        watch.passes(7200)  # the mail server is away at that moment
+    for _ in range(5):
+        watch.passes(120)
+    assert len(mails) == 2

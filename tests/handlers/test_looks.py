@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from handlers import claims, confirm, looks
+from b24app import alarm_causes
+from handlers import claims, confirm, looks, waits
 from handlers.models import Attempt, Confirmation, Invocation, Sending
 from portals.clock import db_now
 from portals.errors import UnknownAnswer
@@ -89,12 +90,10 @@ def test_s7_a_process_that_stands_still_is_an_alarm_and_in_the_end_left_alone(po
         row.refresh_from_db()
         if row.state == "ready":
             sent_again(row)
-        elif row.confirm_at is None:
-            break
         else:
             assert row.confirmation == Confirmation.STUCK
             Invocation.objects.update(confirm_at=db_now())
-    assert (row.state, row.confirmation, row.confirm_at) == ("delivered", Confirmation.STUCK, None)
+    assert (row.state, row.confirmation) == ("delivered", Confirmation.STUCK)
     codes = [note.code for note in row.attempts.order_by("id")]
     assert codes[:3] == ["lost", "lost", "stuck"] and codes.count("lost") == 11
 
@@ -109,7 +108,8 @@ def test_s7_a_process_that_is_owned_for_ever_is_left_alone_in_the_end(portal: Po
         sent_again(row)
     look_at(portal, [process(OWNED_UNTIL=(db_now() + dt.timedelta(seconds=5)).isoformat())])
     row.refresh_from_db()
-    assert (row.state, row.confirmation, row.confirm_at) == ("delivered", Confirmation.STUCK, None)
+    assert (row.state, row.confirmation) == ("delivered", Confirmation.STUCK)
+    assert row.confirm_at is not None and row.confirm_at > db_now() + dt.timedelta(hours=23)
 
 
 @pytest.mark.contract("7.13")
@@ -210,3 +210,42 @@ def test_s7_a_look_that_always_fails_ends_with_one_quiet_repeat(portal: Portal, 
     row.refresh_from_db()
     assert (row.state, row.confirmation) == ("delivered", Confirmation.REPEAT)
     assert 5 <= asked <= 15
+
+
+def test_the_alarm_of_a_process_that_a_person_ended_at_last_ends(settings):
+    portal = PortalFactory(instances="list")
+    row = taken(portal)
+    asked = 0
+    while asked < 22:
+        settings.CLOCK_OFFSET_SECONDS += 90_000
+        portal.refresh_from_db()
+        if not confirm.due(portal, db_now()):
+            break
+        asked += 1
+        look_at(portal, [process(MODIFIED=(db_now() - dt.timedelta(days=900)).isoformat())])
+        row.refresh_from_db()
+        if row.state == "ready":
+            sent_again(row)
+    assert [c.kind for c in alarm_causes.stuck()] == ["stuck"]
+    # now a person does what the alarm says and ends the process on the portal
+    for _ in range(10):
+        settings.CLOCK_OFFSET_SECONDS += 90_000
+        portal.refresh_from_db()
+        if confirm.due(portal, db_now()):
+            look_at(portal, [])
+    assert list(alarm_causes.stuck()) == []
+
+
+def test_a_result_that_may_have_arrived_is_told_as_such_though_its_wait_is_over():
+    portal = PortalFactory()
+    row = InvocationFactory(
+        portal=portal,
+        state="ready",
+        confirmation="maybe",
+        sends=1,
+        deadline=db_now() - dt.timedelta(seconds=1),
+        stored__result='{"values":{},"log":null}',
+    )
+    waits.end_waits()
+    row.refresh_from_db()
+    assert row.confirmation == "maybe"

@@ -425,3 +425,25 @@ def test_whatever_fails_a_shared_write_nobody_is_answered_200(
         thread.join(20)
     assert told == ["refused", "refused"]
     assert spool.failed_lately() == "MemoryError"
+
+
+@pytest.mark.parametrize("outage", [False, True], ids=["online", "outage"])
+@pytest.mark.parametrize(
+    "known_token", ["", "another-token"], ids=["full OAuth: no token known", "an employee told of another"]
+)
+def test_a_call_that_its_own_tokens_may_prove_is_kept(portal, version, away, outage, known_token):
+    Portal.objects.update(application_token=known_token, untaken_token_at=db_now() if known_token else None)
+    portal = Portal.objects.get(pk=portal.pk)
+    portal.application_token = known_token
+    portal.save()
+    away.gone = outage
+    assert post(portal, **{"auth[application_token]": "application-token"}).status_code == 200
+    away.gone = False
+    intake_db.forget()
+    drain.drain()
+    kept, refused, pending = (
+        spool.held().calls,
+        RefusedCall.objects.count(),
+        PendingInstallation.objects.count(),
+    )
+    assert (kept, refused, pending) == (1, 0, 1)

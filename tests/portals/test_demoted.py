@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from handlers import claims, confirm, looks
 from portals.client import PortalClient
-from portals.errors import CommandRefused, PortalTrouble
+from portals.clock import db_now
+from portals.errors import CommandRefused, PortalTrouble, classify
 from portals.finish import finish
 from portals.models import Portal
 from portals.standing import standing
 from tests.damage import damage
+from tests.handlers.test_looks import taken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,3 +132,52 @@ def test_a_portal_whose_key_is_lost_comes_back_by_an_administrator_who_opens_the
     portal = Portal.objects.get()
     assert portal.trouble == "" and all(getattr(portal, column) for column in columns)
     assert PortalClient(portal).call("bizproc.robot.list") == []
+
+
+def look(portal):
+    """One look through the real client, as a sending makes it."""
+    now = db_now()
+    due = confirm.due(portal, now)
+    made = looks.compose(portal, due, [], 5)
+    answer = PortalClient(portal).batch(made.commands)
+    verdict = confirm.read(portal, made, answer.results, answer.errors, now, answer.portal_time)
+    confirm.learn(portal, verdict)
+    claims.settle(verdict.settlements)
+    return answer
+
+
+def test_who_lost_his_rights_for_a_while_can_be_looked_with_again(world):
+    portal = in_good_order(world)
+    PortalClient(portal).call("bizproc.activity.list")
+    Portal.objects.update(instances="list")
+    portal.refresh_from_db()
+    taken(portal)
+    world.sandbox.post("portals/alfa/user", id=1, admin=False)
+    look(portal)
+    portal.refresh_from_db()
+    refused = portal.token_is_admin
+    world.sandbox.post("portals/alfa/user", id=1, admin=True)
+    world.open(user=3)  # another administrator opens it
+    portal.refresh_from_db()
+    PortalClient(portal).batch(
+        {"a": ("bizproc.robot.list", {}), "b": ("bizproc.activity.list", {})}
+    )  # a push, a check
+    portal.refresh_from_db()
+    assert portal.instances == "unknown"
+    assert refused is False, "the alarm of a lost administrator"
+
+
+def test_one_error_that_says_nothing_of_plan_or_rights_ends_no_looks(world):
+    portal = in_good_order(world)
+    Portal.objects.update(instances="list")
+    portal.refresh_from_db()
+    taken(portal)
+    made = looks.compose(portal, confirm.due(portal, db_now()), [], 5)
+    errors = {
+        key: classify("ERROR_CORE", "Internal error", None, "bizproc.workflow.instances")
+        for key in made.commands
+    }
+    verdict = confirm.read(portal, made, {}, errors, db_now(), None)
+    confirm.learn(portal, verdict)
+    portal.refresh_from_db()
+    assert portal.instances == "list"
