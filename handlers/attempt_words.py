@@ -10,7 +10,8 @@ from django.utils.translation import gettext_noop
 
 from handlers.models import Attempt, Cause, Invocation
 from handlers.values_shown import inputs_of
-from portals import error_words
+from portals import error_words, errors
+from portals.models import Portal
 
 # Attempts whose heading says all that was noted.
 _SAID_BY_TITLE = {"worker_lost", "sender_lost", Cause.TOKEN_UNREADABLE}
@@ -33,6 +34,8 @@ _STORED = [
 def words_of(code: str) -> str:
     """The code as a person says it; an unknown one as it is."""
     known = {
+        **{value: str(label) for value, label in Portal.Trouble.choices},
+        errors.TOKEN_SERVER: _("waits for the token server"),
         "replay": _("replayed it"),
         "release": _("released the process"),
         "acknowledge": _("acknowledged it"),

@@ -38,6 +38,7 @@ class Settlement:
 
     `delay` seconds until it is due (None: as it was, for a row that has not begun and keeps its place); `ended`,
     `computed`, `sent`, `confirmed`, `released` stamp the time, `seen` that the portal listed the process;
+    `uncharged` takes back what `start` charged: the try says nothing of the call or its robot;
     `confirm_in` seconds until a look or repeat is owed (None: none); `result` and `lines` are stored where none is
     yet: a token has one result for ever.
     """
@@ -48,6 +49,7 @@ class Settlement:
     state: str
     cause: str = ""
     delay: float | None = 0.0
+    uncharged: bool = False
     computed: bool = False
     sent: bool = False
     ended: bool = False
@@ -71,9 +73,9 @@ class Settlement:
 # Columns of the one JSON parameter that carries all settlements, with their PostgreSQL types.
 _RECORD = {
     "id": "bigint", "fence": "int", "was": "text", "state": "text", "cause": "text", "delay": "float8",
-    "computed": "boolean", "sent": "boolean", "ended": "boolean", "confirmed": "boolean", "released": "boolean",
-    "seen": "boolean", "confirmation": "text", "confirm_in": "float8", "revision": "text", "result": "text",
-    "lines": "text",
+    "uncharged": "boolean", "computed": "boolean", "sent": "boolean", "ended": "boolean", "confirmed": "boolean",
+    "released": "boolean", "seen": "boolean", "confirmation": "text", "confirm_in": "float8", "revision": "text",
+    "result": "text", "lines": "text",
 }  # fmt: skip
 _RESULT = {"id": "bigint", "result": "text", "lines": "text"}
 _ROW = "handlers_invocation"
@@ -120,16 +122,6 @@ def start(row: Claim) -> bool:
         return bool(cursor.rowcount == 1)
 
 
-def uncharge(row: Claim) -> None:
-    """Takes back what `start` charged: the row never came to its turn."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {_ROW} SET started_at = NULL, tries = tries - 1"
-            " WHERE id = %s AND fence = %s AND state = 'computing' AND started_at IS NOT NULL",
-            [row.id, row.fence],
-        )
-
-
 def settle(settlements: list[Settlement]) -> set[int]:
     """Writes them all in one transaction (the caller's, where there is one); ids of those that were still ours.
     Results are stored once only."""
@@ -141,6 +133,7 @@ def settle(settlements: list[Settlement]) -> set[int]:
     row = (
         f"UPDATE {_ROW} SET state = v.state, cause = v.cause, lease_until = NULL, owner = '',"
         f" due_at = COALESCE({after_sql(vendor, 'v.delay')}, {_ROW}.due_at),"
+        " tries = tries - CASE WHEN v.uncharged THEN 1 ELSE 0 END,"
         f" computed_at = CASE WHEN v.computed THEN {now} ELSE computed_at END,"
         f" sent_at = CASE WHEN v.sent THEN {now} ELSE sent_at END,"
         " sends = sends + CASE WHEN v.sent THEN 1 ELSE 0 END,"

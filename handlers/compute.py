@@ -14,7 +14,14 @@ from django.db import connection
 from handlers import claims, date_format, delivery, early, slots, units
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
-from handlers.computed import CALL_UNREADABLE, SETTING_UNREADABLE, Row, settlement_of, unreadable
+from handlers.computed import (
+    CALL_UNREADABLE,
+    SETTING_UNREADABLE,
+    Row,
+    kept_waiting,
+    settlement_of,
+    unreadable,
+)
 from handlers.models import Attempt
 from handlers.units import Unit
 from portals import stopping
@@ -146,13 +153,17 @@ def _not_computed(unit: Unit, claim: Claim, error: RunnerUnavailable) -> None:
     """No row is to blame, so none is charged: this one comes again after the others, which keep their places. It is
     told once a call, however long no runner starts; who must know is told by the age of the calls."""
     log.error("no runner", error=str(error))
-    claims.uncharge(claim)
-    told = Attempt.objects.filter(invocation_id=claim.id, code=_NO_RUNNER).exists()
     unit.settle(
-        Settlement(claim.id, claim.fence, "computing", "received", delay=5.0),
-        [] if told else [Note(claim.id, "compute", _NO_RUNNER, str(error))],
+        Settlement(claim.id, claim.fence, "computing", "received", delay=5.0, uncharged=True),
+        _once(Note(claim.id, "compute", _NO_RUNNER, str(error))),
     )
     unit.close()
+
+
+def _once(note: Note) -> list[Note]:
+    """Told once a call, however often it comes to the same."""
+    told = Attempt.objects.filter(invocation_id=note.invocation_id, code=note.code).exists()
+    return [] if told else [note]
 
 
 def _compute_row(
@@ -181,6 +192,10 @@ def _compute_row(
         document_id=call.get("document_id") or [],
     )
     outcome = runner().run(job, rest=PortalClient(portal).call, time_limit=float(settings.ROBOT_TIME_LIMIT))
+    if outcome.waits_for:
+        waited = (db_now() - invocation.received_at).total_seconds()
+        again, note = kept_waiting(claim, outcome, waited, random.random())  # noqa: S311  (jitter)
+        return again, _once(note)
     if outcome.ok and after != known:
         # A call that came to nothing teaches nothing: its dates may be what is wrong, and it is tried again.
         date_format.save(portal, after)

@@ -9,6 +9,7 @@ from typing import Any
 from handlers.attempts import Note
 from handlers.claims import Claim, Settlement
 from handlers.models import Cause, Invocation
+from portals import trouble
 from robots.job import Outcome
 from robots.models import OnFailure, RobotVersion
 
@@ -45,6 +46,18 @@ def unreadable(claim: Claim, text: str) -> tuple[Settlement, list[Note]]:
     cause = Cause.DATA_UNREADABLE
     end = Settlement(claim.id, claim.fence, "computing", "failed", cause, ended=True)
     return end, [Note(claim.id, "compute", cause, text)]
+
+
+def kept_waiting(claim: Claim, outcome: Outcome, waited: float, jitter: float) -> tuple[Settlement, Note]:
+    """What the robot asked of its portal can't be had now, which is nobody's doing: the call is kept, uncharged, until
+    its deadline (waits.py). `waited` seconds since it came; `jitter` in [0, 1).
+
+    A limit lets two a second through, of thousands perhaps: who has waited for longer asks more rarely.
+    """
+    least = trouble.EVERY if outcome.retry_after is None else max(outcome.retry_after, waited / 2)
+    delay = min(least, trouble.EVERY) * (1 + jitter / 2)
+    note = Note(claim.id, "compute", outcome.waits_for, outcome.sentence, outcome.error or None)
+    return Settlement(claim.id, claim.fence, "computing", "received", delay=delay, uncharged=True), note
 
 
 def settlement_of(

@@ -155,23 +155,31 @@ class PortalClient:
     def _repeated(self, method: str, params: dict[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
         portal = self.portal
         if refresh.expired(portal):
-            refresh.refresh(portal)
+            self._renew()
         used, endpoint = portal.access_token, portal.client_endpoint
         try:
             return self._post(method, params, timeout)
         except TokenRefused:
-            refresh.refresh(portal, refused=used)
+            self._renew(used)
         except PortalTrouble as error:
             # A redirect is not followed: the token server says where the portal is now (§1).
             if error.trouble != Portal.Trouble.MOVED:
                 raise
-            refresh.refresh(portal, refused=used)
+            self._renew(used)
             if portal.client_endpoint == endpoint:
                 raise
         try:
             return self._post(method, params, timeout)
         except TokenRefused as error:
             raise Passes(error.code, error.text, error.status, 60.0) from None
+
+    def _renew(self, refused: str = "") -> None:
+        """A token server that is away says nothing of the request, which was not sent."""
+        try:
+            refresh.refresh(self.portal, refused=refused)
+        except Passes as error:
+            error.waits_for = errors.TOKEN_SERVER
+            raise
 
     def _post(self, method: str, params: dict[str, Any], timeout: float) -> tuple[dict[str, Any], float]:
         self._take()

@@ -30,6 +30,8 @@ class RestError(Exception):
     """`code` as the portal said (or our own word), `text` scrubbed, 500 characters at most, HTTP `status`."""
 
     def __init__(self, code: str = "", text: str = "", status: int | None = None) -> None:
+        # For what the same request waits where neither it nor who asks is to blame: a trouble, or a word of `_WAITS`.
+        self.waits_for = ""
         self.code = storable(code[:_TEXT])
         self.text = scrub(storable(text[: 4 * _TEXT]))[:_TEXT]
         self.status = status
@@ -50,6 +52,7 @@ class Passes(RestError):
     ) -> None:
         super().__init__(code, text, status)
         self.retry_after = retry_after
+        self.waits_for = _WAITS.get(code.lower(), "")
 
 
 class UnknownAnswer(Passes):
@@ -65,7 +68,7 @@ class PortalTrouble(RestError):
 
     def __init__(self, trouble: str, code: str = "", text: str = "", status: int | None = None) -> None:
         super().__init__(code, text, status)
-        self.trouble = trouble
+        self.trouble = self.waits_for = trouble
 
 
 class CommandRefused(RestError):
@@ -80,6 +83,9 @@ NOT_IN_PLAN = "not_in_plan"
 NO_RIGHT = "no_right"
 NEEDS_APPLICATION = "needs_application_context"
 
+BUCKET, TOKEN_SERVER = "bucket", "token_server"
+# What passes and is nobody's doing: all who ask at once share the limit, and the renewal of the token.
+_WAITS = {"bucket": BUCKET, "query_limit_exceeded": BUCKET, "refresh_busy": TOKEN_SERVER}
 # Seconds after which the same request is worth sending again.
 _PASSES: dict[str, float] = {
     "query_limit_exceeded": 1.0,

@@ -37,10 +37,11 @@ class Result:
 class PortalError(Exception):
     """A REST request of robot code failed. `code` and `text` as the portal said them; `retry_after` is a
     number of seconds where the same request may succeed later: left uncaught, the whole call is then tried
-    again."""
+    again. `waits_for` says what it waits for where no robot is to blame (the portal's trouble, its limit of
+    requests, the token server): left uncaught, the call waits as well, and no try is counted."""
 
-    def __init__(self, code: str, text: str, retry_after: float | None = None) -> None:
-        self.code, self.text, self.retry_after = code, text, retry_after
+    def __init__(self, code: str, text: str, retry_after: float | None = None, waits_for: str = "") -> None:
+        self.code, self.text, self.retry_after, self.waits_for = code, text, retry_after, waits_for
         super().__init__(f"{code}: {text}" if code else text)
 
 

@@ -81,7 +81,8 @@ def compute_job(
     except BaseException as error:  # sys.exit() in robot code is its error, not our end
         told = _told(error, hide)
         outcome = Outcome(False, "robot_error", error=told, sentence=_sentence(told))
-        outcome.retry_after = error.retry_after if isinstance(error, PortalError) else None
+        if isinstance(error, PortalError):
+            outcome.retry_after, outcome.waits_for = error.retry_after, error.waits_for
     outcome.revision = revision
     return outcome
 

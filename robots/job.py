@@ -52,7 +52,7 @@ class Outcome:
     memory, process_died, code_unknown; `values` are RETURN_VALUES, checked; `log` LOG_MESSAGE; `lines` of
     call.log in order; `error` {type, message, file, line} of the integrator's own code, scrubbed of settings;
     `seconds` of wall time. `retry_after` is set where an uncaught PortalError may pass: try the same row
-    again later."""
+    again later; `waits_for` where that is nobody's doing, as PortalError has it."""
 
     ok: bool
     cause: str = ""
@@ -64,6 +64,7 @@ class Outcome:
     seconds: float = 0.0
     sentence: str = ""
     retry_after: float | None = None
+    waits_for: str = ""
 
 
 class Closed(Exception):

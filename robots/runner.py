@@ -209,7 +209,8 @@ class _Row:
             code, text = getattr(error, "code", None), getattr(error, "text", None)
             if not isinstance(code, str) or not isinstance(text, str):
                 raise
-            answer = {"error": [code, text, getattr(error, "retry_after", None)]}
+            more = getattr(error, "retry_after", None), getattr(error, "waits_for", "")
+            answer = {"error": [code, text, *more]}
         try:
             send(process.channel, answer, max(self.deadline, time.monotonic() + 0.001))
         except (ValueError, RecursionError):

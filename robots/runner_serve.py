@@ -79,8 +79,8 @@ class PipeClient:
             # Found here: in the parent it would be nobody's fault, and fail the rows beside this one.
             raise PortalError("NOT_SENT", f"The request can't be sent: {error}") from None
         if "error" in answer:
-            code, text, retry_after = answer["error"]
-            raise PortalError(str(code), str(text), retry_after)
+            code, text, *more = answer["error"]
+            raise PortalError(str(code), str(text), *more)
         return answer.get("result")
 
 

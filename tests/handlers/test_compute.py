@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.utils import translation
 
-from handlers import attempt_words, claims, compute, delivery, slots, sweeper, timeline, units
+from handlers import attempt_words, claims, compute, computed, delivery, slots, sweeper, timeline, units
 from handlers.models import Attempt, Invocation, ReceivedCall
 from portals.clock import db_now
 from portals.models import Portal, PortalSetting
 from robots.models import RobotVersion
-from robots.runner import RunnerUnavailable
+from robots.runner import Runner, RunnerUnavailable
 from tests.damage import damage
 from tests.factories import PortalFactory, RobotFactory, RobotVersionFactory
 from tests.handlers.calls import post
+from tests.portals.lab import Server, ok
+from tests.robots.runner_jobs import APPS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,7 +27,10 @@ PAYLOAD = {
     "USE_SUBSCRIPTION": "Y",
     "NAME": {"en": "R"},
     "PROPERTIES": {"amount": {"Name": "A", "Type": "double"}},
-    "RETURN_PROPERTIES": {"total": {"Name": "T", "Type": "string"}},
+    "RETURN_PROPERTIES": {
+        "total": {"Name": "T", "Type": "string"},
+        "text": {"Name": "X", "Type": "text"},
+    },
 }
 
 
@@ -320,3 +326,164 @@ class Died(Exception):
 def _dies(name: str) -> None:
     if name.endswith("in_commit"):
         raise Died
+
+
+@pytest.fixture(scope="module")
+def runs_samples() -> Iterator[Runner]:
+    with Runner(environment=APPS) as runner:
+        yield runner
+
+
+class Asking:
+    """A portal that answers each request by `answer`, and calls of a robot that asks it (and so of a real runner)."""
+
+    def __init__(self) -> None:
+        self.server = Server()
+        self.server.reply = lambda path, params: self.answer
+        self.answer: Any = ok({"TITLE": "Deal"})
+        self.portal: Portal = PortalFactory(
+            client_endpoint=f"{self.server.base}/rest/", token_server=self.server.base
+        )
+
+    def calls(self, number: int = 1, function: str = "rest_uncaught", **fields: Any) -> None:
+        version = robot(self.portal, "asks", f"sample.{function}", **fields)
+        for _ in range(number):
+            assert post(self.portal, version=version.pk, code="asks").status_code == 200
+
+    def troubled(self, **fields: Any) -> None:
+        """Written by somebody else, and for long not to be asked again."""
+        Portal.objects.filter(pk=self.portal.pk).update(
+            trouble_since=db_now(), ask_again_at=db_now() + dt.timedelta(days=9), **fields
+        )
+
+
+@pytest.fixture
+def asking(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, runs_samples: Runner, transactional_db: None
+) -> Iterator[Asking]:
+    made = Asking()
+    settings.B24_ALLOW_HTTP, settings.B24_OAUTH_URLS = True, [made.server.base]
+    monkeypatch.setattr(compute, "runner", lambda: runs_samples)
+    yield made
+    made.server.stop()
+
+
+def work_for(settings: Any, minutes: float, step: float = 30.0) -> None:
+    """A worker that looks each `step` seconds."""
+    for _ in range(round(minutes * 60 / step)):
+        settings.CLOCK_OFFSET_SECONDS += step
+        compute.work()
+
+
+def error(code: str, status: int, text: str = "") -> tuple[int, dict[str, str], dict[str, str]]:
+    return status, {"error": code, "error_description": text}, {}
+
+
+WAITS_FOR = [
+    ("plan_lapsed", error("ACCESS_DENIED", 401, "REST API is available only on commercial plans")),
+    ("user_dismissed", error("authorization_error", 401)),
+    ("unpaid", error("PAYMENT_REQUIRED", 402)),
+    ("bucket", error("QUERY_LIMIT_EXCEEDED", 503)),
+]
+
+
+@pytest.mark.parametrize(("code", "answer"), WAITS_FOR, ids=[code for code, _ in WAITS_FOR])
+def test_a_call_whose_robot_asks_its_portal_waits_while_that_takes_nothing(
+    asking: Asking, settings: Any, code: str, answer: Any
+) -> None:
+    asking.calls(on_failure="release")
+    asking.answer = answer
+    work_for(settings, 15)
+    row = Invocation.objects.get()
+    assert (row.state, row.tries) == ("received", 0)
+    assert 0 < (row.due_at - db_now()).total_seconds() + 30 <= 120
+    assert len(asking.server.asked) < 40, "once a minute, not each time somebody looks"
+    (noted,) = Attempt.objects.all()
+    assert noted.code == code and code not in attempt_words.title_of(noted), "in words, once"
+    assert "sample_handlers" in attempt_words.details_of(noted, row)[0]
+    asking.answer = ok({"TITLE": "Deal"})
+    work_for(settings, 3)
+    row = Invocation.objects.get()
+    assert (row.state, row.cause, row.tries) == ("ready", "", 1)
+
+
+@pytest.mark.parametrize("trouble", ["token_lost", "unreachable"])
+def test_a_call_whose_robot_asks_waits_for_a_portal_that_is_left_alone(
+    asking: Asking, settings: Any, trouble: str
+) -> None:
+    asking.calls()
+    asking.troubled(trouble=trouble, token_state="lost" if trouble == "token_lost" else "working")
+    work_for(settings, 15)
+    row = Invocation.objects.get()
+    assert (row.state, row.tries, asking.server.asked) == ("received", 0, [])
+    assert [noted.code for noted in Attempt.objects.all()] == [trouble]
+    Portal.objects.update(trouble="", ask_again_at=None, token_state="working")
+    work_for(settings, 3)
+    assert Invocation.objects.get().state == "ready"
+
+
+def test_what_waits_for_its_portal_ends_by_its_deadline(asking: Asking, settings: Any) -> None:
+    asking.calls()
+    Invocation.objects.update(deadline=db_now() + dt.timedelta(minutes=10))
+    asking.troubled(trouble="unpaid")
+    work_for(settings, 9)
+    assert Invocation.objects.get().state == "received"
+    work_for(settings, 2)
+    sweeper.sweep()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause, row.tries) == ("expired", "wait_over", 0)
+
+
+def test_a_token_server_that_is_away_fails_no_call(asking: Asking, settings: Any) -> None:
+    asking.calls()
+    Portal.objects.update(access_expires_at=db_now() - dt.timedelta(minutes=1))
+    asking.answer = 504, b"<html>gateway timeout</html>", {}
+    work_for(settings, 15)
+    row = Invocation.objects.get()
+    assert (row.state, row.tries, asking.server.methods()[0]) == ("received", 0, "token")
+    assert [noted.code for noted in Attempt.objects.all()] == ["token_server"]
+
+
+def test_a_burst_of_calls_whose_robot_asks_waits_for_the_limit(asking: Asking, settings: Any) -> None:
+    """5,000 calls at 2 requests a second, a hundred times smaller; 35 are let through in that time."""
+    settings.BUCKET_RATE, settings.BUCKET_BURST = 0.04, 2
+    asking.calls(50)
+    work_for(settings, 15)
+    done = Invocation.objects.filter(state="ready").count()
+    assert done == len(asking.server.asked) > 25, "little of what the portal allows is left unused"
+    assert Invocation.objects.filter(state="received", tries=0).count() == 50 - done
+    assert set(Attempt.objects.values_list("code", flat=True)) == {"bucket"}
+    assert Attempt.objects.count() == Attempt.objects.values("invocation").distinct().count()
+
+
+@pytest.mark.parametrize(
+    ("waited", "retry_after", "delay"),
+    [(0, 0.5, 0.5), (20, 0.5, 10), (3000, 0.5, 60), (0, 30, 30), (0, 900, 60), (0, None, 60)],
+)
+def test_the_longer_one_waits_the_more_rarely_it_asks(
+    waited: float, retry_after: float | None, delay: float
+) -> None:
+    from robots.job import Outcome
+
+    outcome = Outcome(False, "robot_error", retry_after=retry_after, waits_for="bucket")
+    delays = [
+        computed.kept_waiting(claims.Claim(1, 1), outcome, waited, jitter)[0].delay for jitter in (0, 0.5)
+    ]
+    assert delays == [delay, delay * 1.25], "apart from those that came together"
+
+
+def test_a_request_that_breaks_at_the_portal_is_charged(asking: Asking) -> None:
+    asking.calls()
+    asking.answer = 500, b"", {}
+    for _ in range(computed.TRIES_PASSING):
+        Invocation.objects.update(due_at="2020-01-01T00:00:00+00:00")
+        compute.work()
+    row = Invocation.objects.get()
+    assert (row.state, row.cause, row.tries) == ("failed", "robot_error", computed.TRIES_PASSING)
+
+
+def test_a_robot_that_catches_its_portals_trouble_has_its_own_result(asking: Asking) -> None:
+    asking.calls(function="rest_refused")
+    asking.troubled(trouble="unpaid")
+    compute.work()
+    assert Invocation.objects.get().state == "ready"

@@ -55,6 +55,21 @@ def test_what_passes(code):
     assert found.retry_after > 0
 
 
+@pytest.mark.parametrize(
+    ("found", "waits_for"),
+    [
+        (Passes("bucket"), "bucket"),
+        (classify("QUERY_LIMIT_EXCEEDED", "", 503), "bucket"),
+        (Passes("refresh_busy"), "token_server"),
+        (classify("OVERLOAD_LIMIT", "", 503), "limited"),
+        (classify("", "", 500), ""),
+        (classify("ACCESS_DENIED", "Access denied!", 403), ""),
+    ],
+)
+def test_what_is_nobodys_doing_says_what_to_wait_for(found, waits_for):
+    assert found.waits_for == waits_for
+
+
 @pytest.mark.contract("4.17")
 def test_s4_a_fault_inside_may_have_taken_effect():
     assert isinstance(classify("INTERNAL_SERVER_ERROR", "", 500), UnknownAnswer)
