@@ -121,7 +121,7 @@ def _bind(portal: Portal, client: PortalClient, bound: Any, timeout: float) -> b
         if ours not in handlers:
             commands[f"bind_{event}"] = ("event.bind", {"event": event, "handler": ours})
         for number, old in enumerate(sorted(handlers - {ours})[:10]):
-            if urlsplit(old).path == urlsplit(ours).path:
+            if _path(old) == _path(ours):
                 commands[f"unbind_{event}_{number}"] = ("event.unbind", {"event": event, "handler": old})
     if commands:
         done = client.batch(commands, timeout=timeout)
@@ -131,3 +131,11 @@ def _bind(portal: Portal, client: PortalClient, bound: Any, timeout: float) -> b
     portal.events_bound_to = ours
     Portal.objects.filter(pk=portal.pk).update(events_bound_to=ours)
     return True
+
+
+def _path(address: str) -> str | None:
+    """None for what is no address at all: a portal may list anything."""
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        return None

@@ -105,6 +105,19 @@ def test_a_portal_that_can_not_be_finished_is_not_asked_at_every_pass(server, se
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_handler_that_is_no_address_is_not_ours_and_ours_are_bound(server, settings):
+    settings.B24_ALLOW_HTTP = True
+    portal = PortalFactory(client_endpoint=f"{server.base}/rest/")
+    old = f"http://former.example/b24/{portal.application.slug}/events/"
+    rows = [{"event": event, "handler": each} for event in finish.EVENTS for each in ("http://[", old)]
+    server.reply = lambda path, params: ok({"result": dict.fromkeys(params["cmd"], True) | {"bound": rows}})
+    assert finish.finish(portal)
+    sent = list(server.asked[-1][1]["cmd"].values())
+    assert [command.split("?")[0] for command in sent] == ["event.bind", "event.unbind"] * 2
+    assert all("former.example" in command for command in sent if "unbind" in command)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_portals_that_would_not_be_bound_hold_up_no_other(monkeypatch):
     application = ApplicationFactory()
     portals = [PortalFactory(application=application) for _ in range(sweep._MOST + 1)]
