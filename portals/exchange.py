@@ -61,7 +61,12 @@ def _exchange_once(
     """The exchange of a refresh token which was never used before, or whose answer is still to be settled."""
     token = claim.refresh_token
     is_first_use = spent.begin(application.pk, claim.member_id, token)
-    if not is_first_use and kept_answer.find(token) is None:
+    if (
+        not is_first_use
+        and kept_answer.find(token) is None
+        # A process that died over it leaves the same as an answer that was lost (below).
+        and not (_must_know(known, claim) and spent.is_unanswered(application.pk, claim.member_id, token))
+    ):
         raise Refused(
             _(
                 "This form was used before, and it works only once. Close the application and open it again on the"
@@ -75,7 +80,7 @@ def _exchange_once(
         # It may have been taken. Asking once more could lose a portal that works; one that does not has nothing
         # to lose, and the installation may be saved by it. Nor has one that may call with another application token
         # from now on: its calls would be refused, which are never sent again; results of a lost portal wait.
-        if known is None or _must_know(known, claim):
+        if _must_know(known, claim):
             spent.take_back(application.pk, token)
             raise
         raise Refused(
@@ -96,8 +101,8 @@ def _exchange_once(
         raise
 
 
-def _must_know(known: Portal, claim: Claim) -> bool:
-    if known.state != Portal.State.INSTALLED or not known.has_working_token:
+def _must_know(known: Portal | None, claim: Claim) -> bool:
+    if known is None or known.state != Portal.State.INSTALLED or not known.has_working_token:
         return True
     return claim.way in (EVENT, UPDATE) and is_another(known, claim.application_token)
 

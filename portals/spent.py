@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
+from django.db.models import F
+
 from portals import lease
 from portals.clock import db_now
 from portals.crypto import token_hash
@@ -52,6 +54,18 @@ def is_proved(application_id: int, member_id: str, token: str) -> bool:
     """Whether it was used, and the token server confirmed it as this portal's."""
     return SpentToken.objects.filter(
         application_id=application_id, member_id=member_id, token_hash=token_hash(token), proved=True
+    ).exists()
+
+
+def is_unanswered(application_id: int, member_id: str, token: str) -> bool:
+    """Whether a claim of this portal used it and nobody knows how that ended: whoever did has died over it, since
+    others are kept off by the claim's lease. Those of our own renewals, kept for a shorter time, are not meant."""
+    return SpentToken.objects.filter(
+        application_id=application_id,
+        member_id=member_id,
+        token_hash=token_hash(token),
+        proved=None,
+        forget_at__gt=F("spent_at") + KEEP_OWN,
     ).exists()
 
 

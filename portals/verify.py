@@ -148,6 +148,8 @@ def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple
         elif not portal.has_working_token:
             taken = _TOKENS
         else:
+            # Answered all the same: should the rest be cut off, another machine does not ask with it once more.
+            spent.settle(application.pk, [token_hash(claim.refresh_token)], proved=False)
             return portal, _NOTHING
         _store(portal, tokens, None)
         portal.save()

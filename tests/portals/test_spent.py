@@ -10,11 +10,14 @@ import pytest
 import requests
 from django.core.management import call_command
 
-from portals import install, pending, spent, sweep
-from portals.claim import EVENT, UPDATE, from_event
+from portals import install, kept_answer, pending, spent, sweep, verify
+from portals.claim import EVENT, UPDATE, Claim, from_event
 from portals.client import PortalClient
 from portals.clock import db_now
+from portals.errors import Passes
+from portals.exchange import Refused
 from portals.models import Lease, PendingInstallation, Portal, SpentToken
+from tests.factories import PortalFactory
 from tests.portals.conftest import World
 from tests.portals.test_install import frame_form, until
 
@@ -111,6 +114,47 @@ def test_s2_a_process_that_died_over_the_exchange_has_used_the_token(world):
     assert answer.status_code == 403
     assert "open it again" in answer.text
     world.sandbox.delete("servers/west/faults")
+    assert is_well(world)
+
+
+@pytest.mark.contract("2.6")
+@pytest.mark.parametrize("portal", ["never installed", "uninstalled", "lost its token"])
+def test_s2_a_process_that_died_over_an_exchange_that_can_lose_nothing_is_followed_by_another(world, portal):
+    application = world.application
+    if portal != "never installed":
+        PortalFactory(
+            application=application,
+            member_id=world.member_id,
+            state="uninstalled" if portal == "uninstalled" else "installed",
+            token_state="lost",
+        )
+    claim = Claim(EVENT, world.member_id, refresh_token="told", brought=spent.token_hash("told").hex())
+    assert pending.keep(application, claim, Passes("slow", "", retry_after=0.0))
+    assert spent.begin(application.pk, world.member_id, "told")
+    PendingInstallation.objects.update(next_try_at=db_now())
+    before = len(world.sandbox.server_log())
+    world.sandbox.post("servers/west/faults", kind="down_after", count=1)
+    sweep.sweep()
+    assert len(world.sandbox.server_log()) == before + 1
+    assert PendingInstallation.objects.get().state == PendingInstallation.State.WAITING
+
+
+@pytest.mark.contract("2.6")
+def test_s2_what_was_answered_is_asked_again_by_no_other_machine(world, monkeypatch):
+    world.install()
+    auth = {
+        "member_id": world.member_id,
+        "refresh_token": frame_form(world)["REFRESH_ID"],
+        "application_token": "another",
+    }
+    claim = from_event({"auth": auth}, UPDATE)
+    monkeypatch.setattr(verify, "_is_admin", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        verify.verify(world.application, claim)
+    kept_answer.forget(claim.refresh_token)
+    Lease.objects.all().delete()
+    with pytest.raises(Refused):
+        verify.verify(world.application, claim)
     assert is_well(world)
 
 
