@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils.translation import get_language
 
 from portals import lease, wake
@@ -186,12 +186,18 @@ def _let_go(item: PushItem) -> int:
         return 0
     try:
         for each in item.undone():
-            Registration.objects.filter(
+            rows = Registration.objects.filter(
                 portal=item.portal_id,
                 robot=each["robot"],
                 wanted_version=each["version"],
                 due_at__isnull=False,
-            ).update(due_at=None, wanted_version=F("pushed_version"))
+            )
+            if before := each.get("before"):
+                # What a reinstallation dropped is owed as it was wanted before this push, by whomever.
+                owed = Q(pushed_version=None) & ~Q(pushed_kind="")
+                rows.filter(owed).update(wanted_version=before)
+                rows = rows.exclude(owed)
+            rows.update(due_at=None, wanted_version=F("pushed_version"))
             # An adoption that came to nothing is taken back with it.
             Registration.objects.filter(
                 portal=item.portal_id, robot=each["robot"], pushed_kind="", tried_kind=""
@@ -204,12 +210,13 @@ def _let_go(item: PushItem) -> int:
 
 
 def _wanted(wish: Wish, action: Action) -> dict[str, Any]:
-    version = wish.version
+    version, row = wish.version, wish.registration
     return {
         "robot": wish.robot.pk,
         "code": wish.robot.code,
         "version": version.pk if version else None,
         "number": version.number if version else None,
+        "before": row.wanted_version_id if row else None,
         "action": str(action),
     }
 

@@ -73,7 +73,8 @@ class PushItem(models.Model):
         Portal, on_delete=models.CASCADE, related_name="push_items", verbose_name=_("portal")
     )
     state = models.CharField(_("state"), max_length=9, choices=State, default=State.WAITING)
-    # [{"robot": id, "code": str, "version": id or null for its absence, "number": int or null, "action": str}]
+    # [{"robot": id, "code": str, "version": id or null for its absence, "number": int or null,
+    #   "before": id of what was wanted when it was ordered, or null, "action": str}]
     wanted = models.JSONField(default=list)
     # [{"code": str, "action": str, "done": bool, "why": str, "error_code": str}], as the portal answered.
     outcomes = models.JSONField(default=list)

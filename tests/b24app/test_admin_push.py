@@ -54,7 +54,14 @@ def test_the_plan_says_what_changes_where_and_the_push_orders_it(woken):
     assert (push.ordered_by, push.codes, item.portal_id) == ("of-operators", [robot.code], first.pk)
     version = robot.versions.get()
     assert item.wanted == [
-        {"robot": robot.pk, "code": robot.code, "version": version.pk, "number": 1, "action": "add"}
+        {
+            "robot": robot.pk,
+            "code": robot.code,
+            "version": version.pk,
+            "number": 1,
+            "before": None,
+            "action": "add",
+        }
     ]
     assert not Registration.objects.exists(), "nothing is wanted before the push is carried out"
     assert woken == ["push"]

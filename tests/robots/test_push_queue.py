@@ -15,7 +15,7 @@ from portals.clock import db_now
 from portals.models import Lease, Portal
 from robots import push_queue, work
 from robots.models import Push, PushItem, Registration
-from robots.push import push_portal
+from robots.push import push_portal, want_all
 from robots.push_order import cancel, order, order_check, planned, repairs, retry
 from robots.push_result import PortalResult
 from robots.sweep import sweep
@@ -205,6 +205,37 @@ def test_the_rest_is_cancelled_and_what_a_portal_holds_is_let_go(make_portal: An
     assert push_queue.work() == 0
     assert first.there() == second.there() == {}
     assert cancel(push, "anna") == 0
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_what_a_reinstallation_owes_is_owed_after_a_later_push_was_cancelled(
+    lab: PortalLab, changed: bool
+) -> None:
+    robot = lab.robot("discount")
+    push_portal(lab.portal)
+    first = lab.row("discount").pushed_version
+    lab.reinstall()
+    want_all(lab.portal)
+    lab.fault(
+        "error",
+        count=50,
+        methods=["bizproc.robot.add"],
+        level="command",
+        status=503,
+        error="OVERLOAD_LIMIT",
+        description="blocked",
+    )
+    work.push_due()
+    assert (lab.row("discount").pushed_version, lab.row("discount").wanted_version) == (None, first)
+    if changed:
+        lab.change(robot, name={"en": "Second"})
+    Portal.objects.update(ask_again_at=None)
+    push = ordered(lab)
+    push_queue.work()
+    assert ends(push) == ["held"]
+    assert cancel(push, "anna") == 1
+    row = lab.row("discount")
+    assert row.wanted_version == first and row.due_at is not None
 
 
 def test_a_push_that_is_being_sent_is_not_cancelled(lab: PortalLab) -> None:
