@@ -171,7 +171,15 @@ class _Push:
         for step in steps:
             self.items[step.code] = result_of(step)
             self.open.pop(step.code, None)
-        self.settler.no_longer_due(step.wish.registration for step in steps if step.wish.registration)
+        rows = [(step, step.wish.registration) for step in steps if step.wish.registration]
+        # A plan may come back. What a person orders anew he is told of, and orders again.
+        lapsed = [
+            row
+            for step, row in rows
+            if step.action is Action.REFUSED and (row.pushed_kind or not self.turn.person)
+        ]
+        self.settler.due_seldom(lapsed)
+        self.settler.no_longer_due(row for _step, row in rows if row not in lapsed)
 
     def _send_all(self, steps: list[Step]) -> Holding | None:
         """Sends, and sends once more what the portal answered otherwise than planned, or not at all. What the

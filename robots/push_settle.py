@@ -142,9 +142,16 @@ class Settler:
 
     def no_longer_due(self, rows: Iterable[Registration]) -> None:
         """These match, or no repeat would change it; one wanted again since the push began stays due."""
+        self._due(rows, None)
+
+    def due_seldom(self, rows: Iterable[Registration]) -> None:
+        """What is owed to these, nothing tells when it can be given: it is tried once an hour."""
+        self._due(rows, db_now() + SELDOM)
+
+    def _due(self, rows: Iterable[Registration], moment: dt.datetime | None) -> None:
         keys = [row.pk for row in rows]
         with self._fenced():
-            Registration.objects.filter(pk__in=keys, due_at__lte=self.started).update(due_at=None)
+            Registration.objects.filter(pk__in=keys, due_at__lte=self.started).update(due_at=moment)
 
     def failed(self, rows: Iterable[Registration], error: errors.RestError) -> None:
         """These stay due: when is told by the error."""

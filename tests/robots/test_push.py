@@ -403,6 +403,27 @@ def test_s5_a_plan_without_workflows_takes_robots_and_says_why_not_activities(ma
     assert (lab.portal.has_workflows, lab.portal.has_robots) == (False, True)
 
 
+@pytest.mark.contract("5.2", "3.14")
+def test_s3_s5_what_a_plan_kept_from_a_reinstallation_comes_by_itself_when_it_is_back(lab: PortalLab) -> None:
+    lab.robot("x")
+    push_portal(lab.portal)
+    lab.lab.set(automation=False, workflows=False)
+    lab.reinstall()
+    want_all(lab.portal)
+    for _ in range(2):
+        push_due()
+        row = lab.row("x")
+        assert row.error_code == "ERROR_METHOD_NOT_FOUND"
+        assert row.due_at is not None
+        assert row.due_at > db_now() + dt.timedelta(minutes=50)
+        Registration.objects.update(due_at=db_now())
+    lab.lab.set(automation=True, workflows=True)
+    push_due()
+    assert set(lab.there()) == {"x"}
+    row = lab.row("x")
+    assert (row.error_code, row.due_at) == ("", None)
+
+
 @pytest.mark.contract("5.1")
 def test_s5_without_an_administrator_the_push_waits_and_says_who_must_act(lab: PortalLab) -> None:
     lab.lab.control("user", id=7, admin=False)
