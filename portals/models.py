@@ -161,7 +161,8 @@ class Portal(models.Model):
     clock_ahead = models.FloatField(_("its clock is ahead of ours, seconds"), default=0.0)
     batch_size = models.PositiveSmallIntegerField(_("learned batch size"), default=50)
 
-    # A hint that robots must be brought (back) here; the sweep compares numbers and heals a lost one.
+    # Installed, and nobody has yet written down what robots it is given; the robots' sweep does so for who died.
+    robots_owed = models.BooleanField(default=False)
     events_bound_to = models.CharField(_("events bound to"), max_length=1000, blank=True)
     installed_at = models.DateTimeField(_("installed"), null=True, blank=True)
     uninstalled_at = models.DateTimeField(_("uninstalled"), null=True, blank=True)

@@ -144,6 +144,7 @@ def _take(application: Application, claim: Claim, tokens: oauth.Tokens) -> tuple
             portal.former_application_token, portal.former_until = "", None
             portal.untaken_token_at = None
             portal.events_bound_to, portal.install_finished = "", None
+            portal.robots_owed = True
             taken = _ALL
         elif not portal.has_working_token:
             taken = _TOKENS

@@ -44,6 +44,7 @@ def want_all(portal: Portal) -> None:
         due = registrations.filter(wanted_version__isnull=False).update(due_at=db_now())
     else:
         due = newcomer.greet(portal)
+    Portal.objects.filter(pk=portal.pk, robots_owed=True).update(robots_owed=False)
     if due:
         wake.wake("push")
 

@@ -8,14 +8,18 @@ from portals import wake
 from portals.clock import db_now
 from portals.models import Portal
 from robots.models import Registration
+from robots.push import want_all
 from robots.push_queue import claimable
 
 
 def sweep() -> int:
-    """Makes due what was wanted under a former installation of a portal; wakes `push` where anything is due.
+    """Makes due what was wanted under a former installation of a portal, and what a new one is given; wakes `push`
+    where anything is due.
 
-    The number of registrations made due.
+    The number of registrations made due under a former installation.
     """
+    for portal in Portal.objects.filter(state=Portal.State.INSTALLED, robots_owed=True)[:100]:
+        want_all(portal)
     now = db_now()
     installed = Registration.objects.filter(portal__state=Portal.State.INSTALLED)
     lost = installed.filter(

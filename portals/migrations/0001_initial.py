@@ -139,6 +139,7 @@ class Migration(migrations.Migration):
                 ('send_delay', models.FloatField(default=0.0, verbose_name='learned delay before a first send, seconds')),
                 ('clock_ahead', models.FloatField(default=0.0, verbose_name='its clock is ahead of ours, seconds')),
                 ('batch_size', models.PositiveSmallIntegerField(default=50, verbose_name='learned batch size')),
+                ('robots_owed', models.BooleanField(default=False)),
                 ('events_bound_to', models.CharField(blank=True, max_length=1000, verbose_name='events bound to')),
                 ('installed_at', models.DateTimeField(blank=True, null=True, verbose_name='installed')),
                 ('uninstalled_at', models.DateTimeField(blank=True, null=True, verbose_name='uninstalled')),

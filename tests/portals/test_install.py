@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from b24app import figures
-from portals import claim, install, oauth, pending, sweep
+from portals import claim, install, oauth, pending, sweep, verify
 from portals.client import PortalClient
 from portals.clock import db_now
 from portals.errors import Passes
@@ -74,6 +74,12 @@ def test_s3_an_old_address_is_unbound_and_the_new_one_bound(world):
     assert sweep.sweep()["finished"] == 1
     bound = PortalClient(portal).call("event.get")
     assert {row["handler"] for row in bound} == {f"{world.address}events/"}
+
+
+def test_an_installation_owes_robots_from_its_first_commit(world, installed, monkeypatch):
+    monkeypatch.setattr(verify, "_is_admin", lambda *_: 1 / 0)
+    world.install()
+    assert (Portal.objects.get().robots_owed, installed) == (True, [])
 
 
 @pytest.mark.contract("3.6")

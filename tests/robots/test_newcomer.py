@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from portals import wake
 from portals.models import Application, Portal
 from robots.models import Registration
 from robots.push import want_all
+from robots.sweep import sweep
 from tests.factories import (
     ApplicationFactory,
     PortalFactory,
@@ -16,6 +18,13 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    queues: list[str] = []
+    monkeypatch.setattr(wake, "wake", queues.append)
+    return queues
 
 
 @pytest.fixture
@@ -40,6 +49,23 @@ def test_it_gets_what_most_others_want_and_no_canary(application: Application) -
     newcomer = PortalFactory(application=application)
     want_all(newcomer)
     assert wanted(newcomer) == {"common": 1}
+
+
+def test_whose_installation_died_before_that_is_given_it_by_the_sweep(
+    application: Application, woken: list[str]
+) -> None:
+    version = RobotVersionFactory(robot=RobotFactory(application=application, code="common"))
+    (home,) = portals(application, 1)
+    RegistrationFactory(robot=version.robot, portal=home, wanted_version=version)
+    known = PortalFactory(application=application)
+    newcomer = PortalFactory(application=application, robots_owed=True)
+    sweep()
+    assert (wanted(newcomer), wanted(known)) == ({"common": 1}, {})
+    assert "push" in woken
+    # Once: what people push to others later does not spread by itself.
+    Registration.objects.filter(portal=newcomer).delete()
+    sweep()
+    assert wanted(newcomer) == {}
 
 
 def test_a_robot_made_for_one_client_does_not_spread(application: Application) -> None:
