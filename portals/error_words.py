@@ -31,6 +31,7 @@ _SENTENCES = [
         gettext_noop("The token server answers with a redirect."),
         gettext_noop("The token server answered for another portal."),
         gettext_noop("The token server has not answered yet."),
+        gettext_noop("The token server did not answer a moment ago."),
         gettext_noop("The token server's answer is incomplete."),
         gettext_noop("Another process is renewing the token."),
         gettext_noop("Other installations are being verified."),

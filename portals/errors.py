@@ -117,6 +117,7 @@ PASSING = frozenset(
         "refresh_busy",
         "request_failed",
         "timeout",
+        "token_server_away",
         "too_big",
     }
 )
