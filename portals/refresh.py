@@ -116,7 +116,7 @@ def _renew(portal: Portal, held: Held) -> None:
         elif not isinstance(error, UnknownAnswer):
             raise
         # The token server's fault, not the portal's: to the portal nothing was sent.
-        raise Passes(error.code, error.text, error.status, _AWAY_SECONDS) from None
+        raise Passes("token_server_away", error.text, error.status, _AWAY_SECONDS) from None
     except CommandRefused as error:
         # A refusal we do not know says nothing of the token; it is asked again, not given up.
         raise Passes(error.code, error.text, error.status, 60.0) from None
