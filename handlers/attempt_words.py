@@ -36,7 +36,6 @@ def words_of(code: str) -> str:
     known = {
         **{value: str(label) for value, label in Portal.Trouble.choices},
         errors.TOKEN_SERVER: _("waits for the token server"),
-        "token_server_away": _("waits for the token server"),
         "replay": _("replayed it"),
         "release": _("released the process"),
         "acknowledge": _("acknowledged it"),

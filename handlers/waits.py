@@ -64,12 +64,9 @@ def _end(wanted: str, params: list[Any], state: str, cause: str) -> None:
     while found := claims.claim(wanted, params, "sending", _PAGE):
         failpoint("waits.claimed")
         # What may have arrived stays told as such.
-        known = dict(
-            Invocation.objects.filter(pk__in=[claim.id for claim in found], confirmation="maybe").values_list(
-                "pk", "confirmation"
-            )
-        )
-        claims.settle([_ended(claim, state, cause, known.get(claim.id, "")) for claim in found])
+        ids = [claim.id for claim in found]
+        maybe = set(Invocation.objects.filter(pk__in=ids, confirmation="maybe").values_list("pk", flat=True))
+        claims.settle([_ended(claim, state, cause, "maybe" if claim.id in maybe else "") for claim in found])
         if len(found) < _PAGE:
             return
 

@@ -51,6 +51,10 @@ class ApplicationForm(forms.ModelForm):
         return super().save(commit)
 
 
+# What the hub guesses of a portal until a person says it.
+_GUESSED = {"time_zone", "date_format"}
+
+
 class PortalForm(forms.ModelForm):
     """What a person may change of a portal; a zone or date order set here is no guess any more."""
 
@@ -73,14 +77,18 @@ class PortalForm(forms.ModelForm):
         self.fields["time_zone"] = forms.ChoiceField(
             label=_("Time zone"), choices=[(zone, zone) for zone in zones]
         )
-        for name in ("time_zone", "date_format"):
+        for name in _GUESSED:
             self.fields[name].help_text = getattr(self.instance, f"get_{name}_source_display")()
 
     def save(self, commit: bool = True) -> Any:
-        for name in ("time_zone", "date_format"):
-            if name in self.changed_data:
-                setattr(self.instance, f"{name}_source", Portal.Source.PERSON)
+        for name in _GUESSED.intersection(self.changed_data):
+            setattr(self.instance, f"{name}_source", Portal.Source.PERSON)
         return super().save(commit)
+
+    def changed_columns(self) -> set[str]:
+        """Of the portal's own row."""
+        changed = set(self.changed_data) - {"groups"}
+        return changed | {f"{name}_source" for name in _GUESSED & changed}
 
 
 class PortalSettingForm(forms.ModelForm):

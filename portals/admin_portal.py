@@ -101,10 +101,8 @@ class PortalAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Portal, form: Any, change: bool) -> None:
         """The columns of the form alone: a token that is renewed meanwhile must not be taken back."""
-        names = {"time_zone", "date_format", "note"} & set(form.changed_data)
-        names |= {f"{name}_source" for name in names & {"time_zone", "date_format"}}
-        if names:
-            obj.save(update_fields=sorted(names))
+        if columns := form.changed_columns():
+            obj.save(update_fields=columns)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PortalChangeList

@@ -117,7 +117,7 @@ PASSING = frozenset(
         "refresh_busy",
         "request_failed",
         "timeout",
-        "token_server_away",
+        TOKEN_SERVER,
         "too_big",
     }
 )

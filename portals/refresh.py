@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from portals import kept_answer, lease, oauth, spent, trouble
 from portals.clock import db_now
 from portals.crypto import SecretUnreadable
-from portals.errors import CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
+from portals.errors import TOKEN_SERVER, CommandRefused, Passes, PortalTrouble, RestError, UnknownAnswer
 from portals.failpoint import failpoint
 from portals.lease import Held
 from portals.models import Portal
@@ -98,9 +98,7 @@ def _renew(portal: Portal, held: Held) -> None:
     used = portal.refresh_token
     server = oauth.choose("", portal.token_server)
     if lease.is_taken(_away(server)) and not kept_answer.find(used):
-        raise Passes(
-            "token_server_away", "The token server did not answer a moment ago.", None, _AWAY_SECONDS
-        )
+        raise Passes(TOKEN_SERVER, "The token server did not answer a moment ago.", None, _AWAY_SECONDS)
     # Noted for forms and calls that bring it again. An answer that was lost does not keep us from asking once more:
     # if the token is spent, the portal's authorisation is lost to us anyhow; if it is not, this saves it.
     spent.begin(portal.application_id, portal.member_id, used, spent.KEEP_OWN)
@@ -116,7 +114,7 @@ def _renew(portal: Portal, held: Held) -> None:
         elif not isinstance(error, UnknownAnswer):
             raise
         # The token server's fault, not the portal's: to the portal nothing was sent.
-        raise Passes("token_server_away", error.text, error.status, _AWAY_SECONDS) from None
+        raise Passes(TOKEN_SERVER, error.text, error.status, _AWAY_SECONDS) from None
     except CommandRefused as error:
         # A refusal we do not know says nothing of the token; it is asked again, not given up.
         raise Passes(error.code, error.text, error.status, 60.0) from None
@@ -128,7 +126,7 @@ def _renew(portal: Portal, held: Held) -> None:
 
 
 def _away(server: str) -> str:
-    return f"away:{server}"[:100]
+    return f"away:{server}"[:200]
 
 
 def commit(portal: Portal, tokens: oauth.Tokens, used: str) -> bool:

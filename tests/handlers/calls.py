@@ -10,7 +10,11 @@ from urllib.parse import urlencode
 from django.test import Client
 from django.test.client import MULTIPART_CONTENT  # noqa: F401  (what must be refused, for the tests)
 
+from handlers.models import Invocation, State
+from portals.clock import db_now
+from portals.crypto import encrypt
 from portals.models import Portal
+from tests.factories import InvocationFactory
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -51,3 +55,16 @@ def post(
     query = f"?v={version}" if version is not None else ""
     path = f"/b24/{portal.application.slug}/handler/{query}"
     return Client().post(path, body, content_type=FORM)
+
+
+def ready(portal: Portal, **more: Any) -> Invocation:
+    """A call that came just now, and whose result is to be sent."""
+    now = db_now()
+    given = {"called_at": now, "due_at": now, "received_at": now, **more}
+    return InvocationFactory(
+        portal=portal,
+        state=State.READY,
+        event_token=encrypt(b"token"),
+        stored__result='{"values":{"a":"1"},"log":null}',
+        **given,
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from handlers.models import Invocation, State
-from portals.clock import db_now
-from portals.crypto import encrypt
+from handlers import delivery
+from handlers.models import Invocation
 from portals.models import Portal
-from tests.factories import InvocationFactory, PortalFactory
+from tests.factories import PortalFactory
+from tests.handlers.calls import ready
 from tests.portals.lab import Server
 
 
@@ -43,13 +43,9 @@ class Fake:
         )
 
     def call(self, **more) -> Invocation:
-        now = db_now()
-        more = {"called_at": now, "due_at": now, "received_at": now, **more}
-        return InvocationFactory(
-            portal=self.portal,
-            state=State.READY,
-            event_token=encrypt(b"token"),
-            workflow_id=more.pop("workflow_id", ""),
-            stored__result='{"values":{"a":"1"},"log":null}',
-            **more,
-        )
+        return ready(self.portal, **more)
+
+    def deliver(self) -> None:
+        """Where a worker looks for work now."""
+        if found := delivery._with_work(self.portal.member_id):
+            delivery._serve(found)

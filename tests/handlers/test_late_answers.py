@@ -70,9 +70,7 @@ def test_a_silent_token_server_is_no_silent_portal(settings: Any) -> None:
     fake = Fake(settings, instances="absent", access_expires_at=db_now() - dt.timedelta(minutes=1))
     row = fake.call()
     for _ in range(3):
-        found = delivery._with_work(fake.portal.member_id)
-        if found:
-            delivery._serve(found)
+        fake.deliver()
         settings.CLOCK_OFFSET_SECONDS += 60
     fake.portal.refresh_from_db()
     row.refresh_from_db()
@@ -94,7 +92,7 @@ def test_a_silent_token_server_is_no_silent_portal(settings: Any) -> None:
     fake.errors = lambda params: {key: {"error": "404"} for key in params["cmd"]}
     Portal.objects.update(trouble="", ask_again_at=None)
     Invocation.objects.update(due_at=db_now())
-    delivery._serve(delivery._with_work(fake.portal.member_id))
+    fake.deliver()
     fake.server.stop()
     row.refresh_from_db()
     assert told == (0, "", "")
@@ -120,9 +118,7 @@ def test_a_token_server_that_is_away_is_asked_twice_a_minute(settings: Any, monk
 
     monkeypatch.setattr(oauth, "_token", away)
     for _ in range(120):
-        found = delivery._with_work(fake.portal.member_id)
-        if found:
-            delivery._serve(found)
+        fake.deliver()
         settings.CLOCK_OFFSET_SECONDS += 5
     fake.server.stop()
     fake.portal.refresh_from_db()

@@ -11,12 +11,12 @@ import pytest
 
 from b24app import alarm_causes
 from handlers import delivery, looks, silence
-from handlers.models import Invocation, Sending, State
+from handlers.models import Invocation, Sending
 from portals import lease, sweep
 from portals.clock import db_now
-from portals.crypto import encrypt
 from portals.models import Portal
-from tests.factories import InvocationFactory, PortalFactory
+from tests.factories import PortalFactory
+from tests.handlers.calls import ready
 from tests.portals.lab import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,16 +41,7 @@ class Silent:
         return 200, {"result": {"result": results, "result_error": {}}, "time": {"start": time.time()}}, {}
 
     def call(self) -> Invocation:
-        now = db_now()
-        return InvocationFactory(
-            portal=self.portal,
-            state=State.READY,
-            event_token=encrypt(b"token"),
-            called_at=now,
-            due_at=now,
-            received_at=now,
-            stored__result='{"values":{"a":"1"},"log":null}',
-        )
+        return ready(self.portal)
 
     def deliver(self) -> list[str]:
         """What is asked where a worker looks for work now."""

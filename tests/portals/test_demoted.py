@@ -143,7 +143,6 @@ def look(portal):
     verdict = confirm.read(portal, made, answer.results, answer.errors, now, answer.portal_time)
     confirm.learn(portal, verdict)
     claims.settle(verdict.settlements)
-    return answer
 
 
 def test_who_lost_his_rights_for_a_while_can_be_looked_with_again(world):
